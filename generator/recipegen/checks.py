@@ -1,0 +1,249 @@
+"""What makes a recipe wrong beyond types: names that point nowhere, names that collide. Owns no advice on values;
+that is the linter's. Every check bears data of any shape, because it runs beside the type check."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from recipegen.catalog import builtin_corpora, default_corpora, hardware_profiles
+from recipegen.engines import engine
+from recipegen.engines.base import EngineAdapter, flag_key
+from recipegen.engines.command import model_references
+from recipegen.errors import Problem
+from recipegen.load.messages import near_miss
+from recipegen.load.yamldoc import Document, Path_
+from recipegen.spec.completed import MAIN_MODEL
+from recipegen.spec.model import MODEL_REFERENCE, Cell
+
+KNOBS = frozenset(
+    ["MODELS_DIR", "HF_HOME", "HOST", "PORT", "RUNS", "PP", "TG", "DEPTH", "CONCURRENCY", "OUT", "CORPUS", "BOOK_URL"]
+)
+"""Variables that scripts read themselves; an engine's environment must not redefine them."""
+
+
+def script_name(variant: str, headline: str) -> str:
+    """Launch script of a variant: launch_server.sh for the headline, launch_server_<variant>.sh for others."""
+    if variant == headline:
+        return "launch_server.sh"
+    return f"launch_server_{''.join(c if c.isalnum() else '_' for c in variant)}.sh"
+
+
+class _Reader:
+    """Guarded access to a document of any shape."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.root: dict[str, Any] = document.data
+
+    def mapping(self, *path: str) -> dict[str, Any]:
+        at: Any = self.root
+        for part in path:
+            at = at.get(part) if isinstance(at, dict) else None
+        return {str(key): value for key, value in at.items()} if isinstance(at, dict) else {}
+
+    def text(self, *path: str) -> str | None:
+        value = self.mapping(*path[:-1]).get(path[-1])
+        return value if isinstance(value, str) else None
+
+    def problem(self, path: Path_, message: str, hint: str = "") -> Problem:
+        return Problem(self.document.where(path), message, hint)
+
+
+def cross_check(document: Document, *, patches: Collection[str] | None = None) -> list[Problem]:
+    """All problems of names within one recipe.
+
+    Args:
+        document: the recipe's data and places.
+        patches: ids of the patches that the repository has; None leaves patches unchecked.
+    """
+    reader = _Reader(document)
+    return [
+        *_models(reader),
+        *_variants(reader),
+        *_flags(reader),
+        *_bench(reader),
+        *_other(reader, patches),
+    ]
+
+
+def _models(reader: _Reader) -> Iterator[Problem]:
+    places: list[tuple[Path_, dict[str, Any]]] = [(("model",), reader.mapping("model"))]
+    places += [(("models", key), reader.mapping("models", key)) for key in reader.mapping("models")]
+    hf_cache = reader.text("run", "models") == "hf-cache"
+    folders: dict[str, Path_] = {}
+    if MAIN_MODEL in reader.mapping("models"):
+        yield reader.problem(("models", MAIN_MODEL), f"{MAIN_MODEL!r} is the main model's key", "choose another key")
+    for path, body in places:
+        if not body:
+            continue
+        sources = [key for key in ("hf_id", "pypi", "generate") if body.get(key) is not None]
+        dotted = ".".join(map(str, path))
+        if len(sources) != 1:
+            given = " and ".join(sources) or "none of them"
+            yield reader.problem(path, f"{dotted} needs exactly one of hf_id, pypi, generate; it has {given}")
+        elif hf_cache and sources[0] != "hf_id":
+            yield reader.problem((*path, sources[0]), f"{dotted}: only a hub model can lie in a Hugging Face cache",
+                                 "run.models: folders")
+        folder = default_folder(body)
+        if folder and folder in folders:
+            yield reader.problem(path, f"{dotted} and {'.'.join(map(str, folders[folder]))} share the folder {folder!r}",
+                                 "give one of them a `folder` of its own")
+        elif folder:
+            folders[folder] = path
+        tokenizer = body.get("tokenizer")
+        if isinstance(tokenizer, str) and tokenizer not in reader.mapping("models"):
+            yield reader.problem((*path, "tokenizer"), f"tokenizer {tokenizer!r} is not a declared model",
+                                 near_miss(tokenizer, reader.mapping("models")))
+    name = reader.text("engine", "name")
+    main = reader.mapping("model")
+    if name == "llama.cpp" and main and main.get("file") is None and not isinstance(main.get("pypi"), dict):
+        yield reader.problem(("model",), "llama.cpp opens a file: model lacks the key 'file'",
+                             "the GGUF file's path in the model's folder (the first one of several)")
+
+
+def default_folder(body: dict[str, Any]) -> str | None:
+    """Folder of a model under MODELS_DIR when it names none: the repository's or package's name."""
+    if isinstance(body.get("folder"), str):
+        return str(body["folder"])
+    if isinstance(body.get("hf_id"), str):
+        return str(body["hf_id"]).rpartition("/")[2]
+    if isinstance(body.get("pypi"), dict) and isinstance(body["pypi"].get("package"), str):
+        return str(body["pypi"]["package"])
+    return body["generate"] if isinstance(body.get("generate"), str) else None
+
+
+def _variants(reader: _Reader) -> Iterator[Problem]:
+    variants = reader.mapping("variants")
+    headline = reader.text("headline")
+    for key in ("headline", "baseline"):
+        name = reader.text(key)
+        if name is not None and variants and name not in variants:
+            yield reader.problem((key,), f"{key}: there is no variant {name!r}", near_miss(name, variants))
+    scripts: dict[str, str] = {}
+    for name in variants:
+        script = script_name(name, headline or "")
+        if script in scripts:
+            yield reader.problem(("variants", name), f"variants {scripts[script]!r} and {name!r} both render {script}",
+                                 "rename one of them")
+        scripts.setdefault(script, name)
+        model = reader.text("variants", name, "model")
+        known = {MAIN_MODEL, *reader.mapping("models")}
+        if model is not None and model not in known:
+            yield reader.problem(("variants", name, "model"), f"variant {name!r}: the model {model!r} is not declared",
+                                 near_miss(model, known))
+        yield from _drops(reader, name, "drop", {flag_key(key) for key in reader.mapping("engine", "flags")}, "flag")
+        yield from _drops(reader, name, "drop_env", set(reader.mapping("engine", "env")), "environment variable")
+    for at, figure in enumerate(_items(reader.root.get("published"))):
+        name = figure.get("variant") if isinstance(figure, dict) else None
+        if isinstance(name, str) and variants and name not in variants:
+            yield reader.problem(("published", at, "variant"), f"there is no variant {name!r}", near_miss(name, variants))
+
+
+def _drops(reader: _Reader, variant: str, key: str, known: set[str], what: str) -> Iterator[Problem]:
+    for at, item in enumerate(_items(reader.mapping("variants", variant).get(key))):
+        name = flag_key(item) if key == "drop" and isinstance(item, str) else item
+        if isinstance(name, str) and name not in known:
+            yield reader.problem(("variants", variant, key, at), f"variant {variant!r} drops the {what} {item!r}, "
+                                 "which is not among the common ones", near_miss(name, known))
+
+
+def _flags(reader: _Reader) -> Iterator[Problem]:
+    name = reader.text("engine", "name")
+    adapter = engine(name) if name in ("vllm", "llama.cpp") else None
+    models = {MAIN_MODEL, *reader.mapping("models")}
+    used: set[str] = set()
+    groups: list[Path_] = [("engine",), *(("variants", variant) for variant in reader.mapping("variants"))]
+    for group in groups:
+        seen: dict[str, str] = {}
+        for flag, value in reader.mapping(*map(str, group), "flags").items():
+            path: Path_ = (*group, "flags", flag)
+            key = flag_key(flag)
+            used.add(key)
+            if key in seen:
+                yield reader.problem(path, f"{flag!r} and {seen[key]!r} are the same flag", "keep one of them")
+            seen[key] = flag
+            if adapter and key in adapter.own_flags:
+                yield reader.problem(path, f"the flag {flag!r} is put in by recipegen", f"set {adapter.own_flags[key]}")
+            yield from _flag_value(reader, path, flag, value, models, adapter)
+        for variable in reader.mapping(*map(str, group), "env"):
+            used.add(variable)
+            if variable in KNOBS:
+                yield reader.problem((*group, "env", variable), f"{variable} is a knob of the scripts", "leave it out here")
+    used |= set(reader.mapping("image", "env"))
+    for noted in reader.mapping("engine", "notes"):
+        if flag_key(noted) not in used and noted not in used:
+            yield reader.problem(("engine", "notes", noted), f"a note on {noted!r}, which no variant has",
+                                 near_miss(noted, used))
+
+
+def _flag_value(
+    reader: _Reader, path: Path_, flag: str, value: Any, models: set[str], adapter: EngineAdapter | None
+) -> Iterator[Problem]:
+    if isinstance(value, dict) and MODEL_REFERENCE in value and len(value) > 1:
+        yield reader.problem(path, f"{MODEL_REFERENCE} stands alone in its mapping")
+    for key in model_references(value):
+        if key not in models:
+            yield reader.problem(path, f"flag {flag!r}: the model {key!r} is not declared", near_miss(key, models))
+    for at, item in enumerate(_items(value)):
+        if isinstance(item, dict | list | bool) or item is None:
+            yield reader.problem((*path, at), f"flag {flag!r}: a list holds words and numbers only")
+        elif isinstance(item, str) and (item.startswith("-") or "\0" in item):
+            yield reader.problem((*path, at), f"flag {flag!r}: a word of a list cannot begin with a dash or hold a NUL",
+                                 "the engine would take it for a flag")
+
+
+def _bench(reader: _Reader) -> Iterator[Problem]:
+    given = reader.mapping("bench", "corpora")
+    for key in given:
+        corpus = reader.mapping("bench", "corpora", key)
+        sources = [source for source in ("url", "builtin") if corpus.get(source) is not None]
+        path: Path_ = ("bench", "corpora", key)
+        if len(sources) != 1:
+            yield reader.problem(path, f"corpus {key!r} needs exactly one of url and builtin")
+        builtin = corpus.get("builtin")
+        if isinstance(builtin, str) and builtin not in builtin_corpora():
+            yield reader.problem((*path, "builtin"), f"there is no builtin text {builtin!r}",
+                                 near_miss(builtin, builtin_corpora()))
+    headline = reader.mapping("bench", "headline")
+    corpora = given or default_corpora()
+    corpus_name = headline.get("corpus")
+    if isinstance(corpus_name, str) and corpus_name not in corpora:
+        yield reader.problem(("bench", "headline", "corpus"), f"there is no corpus {corpus_name!r}",
+                             near_miss(corpus_name, corpora))
+    thinking = _items(reader.mapping("bench").get("thinking")) or ["default"]
+    if headline.get("thinking") not in (None, *thinking):
+        yield reader.problem(("bench", "headline", "thinking"), "the headline's thinking mode is not measured",
+                             f"bench.thinking has {', '.join(map(str, thinking))}")
+    raw_cells = _items(reader.mapping("bench").get("cells"))
+    cells = [_cell(cell) for cell in raw_cells] or [_cell({}), _cell({"pp": 128})]
+    for at, cell in enumerate(cells):
+        if cell in cells[:at]:
+            yield reader.problem(("bench", "cells", at), "this cell stands in the list already")
+    if headline and _cell(headline) not in cells:
+        yield reader.problem(("bench", "headline"), "the headline cell is not among bench.cells")
+
+
+def _cell(raw: Any) -> tuple[Any, ...]:
+    default = Cell()
+    body = raw if isinstance(raw, dict) else {}
+    return tuple(body.get(key, getattr(default, key)) for key in ("pp", "tg", "depth", "concurrency"))
+
+
+def _other(reader: _Reader, patches: Collection[str] | None) -> Iterator[Problem]:
+    hardware = reader.text("hardware")
+    if hardware is not None and hardware not in hardware_profiles():
+        yield reader.problem(("hardware",), f"there is no hardware profile {hardware!r}",
+                             near_miss(hardware, hardware_profiles()))
+    for variable in reader.mapping("image", "env"):
+        if variable in KNOBS:
+            yield reader.problem(("image", "env", variable), f"{variable} is a knob of the scripts", "leave it out here")
+    if patches is None:
+        return
+    for at, patch in enumerate(_items(reader.mapping("image").get("patches"))):
+        if isinstance(patch, str) and patch not in patches:
+            yield reader.problem(("image", "patches", at), f"there is no patch {patch!r}", near_miss(patch, patches))
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,66 @@
+"""llama-benchy's command line for one cell. Owns its flags; runs nothing."""
+
+from __future__ import annotations
+
+from recipegen.engines.base import model_place
+from recipegen.engines.command import Command
+from recipegen.quoting import Var, compact_json, literal
+from recipegen.spec.completed import PlannedCell, Spec
+
+PROGRAM = "llama-benchy"
+
+
+def think_kwargs(spec: Spec, thinking: str) -> str:
+    """JSON of the chat-template arguments that a request carries in this mode; empty for the model's default."""
+    return "" if thinking == "default" else compact_json({spec.bench.thinking_kwarg: thinking == "on"})
+
+
+def bench_command(spec: Spec, cell: PlannedCell) -> Command:
+    """llama-benchy for one cell; --save-result and --emit-progress are the caller's.
+
+    Knobs: HOST, PORT, MODELS_DIR, PP, TG, DEPTH, CONCURRENCY, RUNS, BOOK_URL, THINK_KWARGS. BOOK_URL has no
+    value of its own: staging the corpus gives it.
+    """
+    bench = spec.bench
+    main = spec.models["model"]
+    tokenizer = model_place(spec.models[main.tokenizer or "model"].model_copy(update={"file": None}), spec.run.models)
+    argv = [
+        *literal(PROGRAM, "--base-url"),
+        ("http://", Var("HOST"), ":", Var("PORT"), "/v1"),
+        *literal("--model", spec.served_name, "--served-model-name", spec.served_name, "--tokenizer"),
+        tokenizer,
+        *literal("--pp"),
+        (Var("PP"),),
+        *literal("--tg"),
+        (Var("TG"),),
+        *literal("--depth"),
+        (Var("DEPTH"),),
+        *literal("--concurrency"),
+        (Var("CONCURRENCY"),),
+        *literal("--runs"),
+        (Var("RUNS"),),
+        *literal("--book-url"),
+        (Var("BOOK_URL"),),
+        *literal("--latency-mode", bench.latency_mode),
+    ]
+    switches = {
+        "--no-cache": bench.no_cache,
+        "--exact-tg": bench.exact_tg,
+        "--skip-coherence": not bench.coherence,
+        "--no-adapt-prompt": not bench.adapt_prompt,
+    }
+    argv += literal(*(flag for flag, wanted in switches.items() if wanted), "--format", "json")
+    knobs = {
+        "HOST": "127.0.0.1",
+        "PORT": str(spec.run.port),
+        "MODELS_DIR": spec.run.models_path,
+        "PP": str(cell.pp),
+        "TG": str(cell.tg),
+        "DEPTH": str(cell.depth),
+        "CONCURRENCY": str(cell.concurrency),
+        "RUNS": str(cell.runs),
+        "BOOK_URL": "",
+        "THINK_KWARGS": think_kwargs(spec, cell.thinking),
+    }
+    thinking = (*literal("--extra-body"), ("chat_template_kwargs=", Var("THINK_KWARGS")))
+    return Command(tuple(argv), {}, knobs, (("THINK_KWARGS", thinking),))

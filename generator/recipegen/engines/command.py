@@ -1,0 +1,113 @@
+"""A command line as data: arguments, environment, knobs. Owns no engine and runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recipegen.quoting import Arg, Part, Var, compact_json, put_in, symbolic
+from recipegen.spec.model import MODEL_REFERENCE
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run. The launch scripts are a printed form of it; the driver runs it as it is.
+
+    Attributes:
+        argv: the arguments, program first.
+        env: environment variables to set.
+        knobs: the variables that stand in argv, with the recipe's own values.
+        optional: further arguments that are there only while a knob is not empty.
+    """
+
+    argv: tuple[Arg, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    knobs: Mapping[str, str] = field(default_factory=dict)
+    optional: tuple[tuple[str, tuple[Arg, ...]], ...] = ()
+
+    def words(self, **knobs: str) -> list[str]:
+        """The arguments as a process gets them, knobs put in.
+
+        Raises:
+            TypeError: for a knob that the command does not have.
+        """
+        unknown = sorted(set(knobs) - set(self.knobs))
+        if unknown:
+            raise TypeError(f"no such knob: {', '.join(unknown)}")
+        values = {**self.knobs, **knobs}
+        return [put_in(arg, values) for arg in self._present(values)]
+
+    def symbolic(self, **knobs: str) -> list[str]:
+        """The arguments with knobs named, for a record that must not hold a host's paths."""
+        values = {**self.knobs, **knobs}
+        return [symbolic(arg) for arg in self._present(values)]
+
+    def _present(self, values: Mapping[str, str]) -> Iterator[Arg]:
+        yield from self.argv
+        for knob, args in self.optional:
+            if values[knob]:
+                yield from args
+
+
+ModelPlace = Mapping[str, Arg]
+"""Key of a model to where the engine finds it."""
+
+
+def is_model_reference(value: Any) -> bool:
+    """Whether a flag's value is `{$model: KEY}`."""
+    return isinstance(value, dict) and set(value) == {MODEL_REFERENCE}
+
+
+def model_references(value: Any) -> Iterator[str]:
+    """Keys of all models that a value names, at any depth."""
+    if is_model_reference(value):
+        yield str(value[MODEL_REFERENCE])
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from model_references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from model_references(item)
+
+
+def json_arg(value: Any, places: ModelPlace) -> Arg:
+    """A JSON text as one argument; the place of a model is put in where the value refers to it."""
+    return _merge(list(_json_parts(value, places)))
+
+
+def _json_parts(value: Any, places: ModelPlace) -> Iterator[Part]:
+    if is_model_reference(value):
+        yield '"'
+        for part in places[value[MODEL_REFERENCE]]:
+            yield part if isinstance(part, Var) else compact_json(part)[1:-1]
+        yield '"'
+    elif isinstance(value, dict):
+        yield "{"
+        for at, (key, item) in enumerate(value.items()):
+            yield ("," if at else "") + compact_json(str(key)) + ":"
+            yield from _json_parts(item, places)
+        yield "}"
+    elif isinstance(value, list):
+        yield "["
+        for at, item in enumerate(value):
+            yield "," if at else ""
+            yield from _json_parts(item, places)
+        yield "]"
+    else:
+        yield compact_json(value)
+
+
+def _merge(parts: list[Part]) -> Arg:
+    merged: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        elif part:
+            merged.append(part)
+    return tuple(merged)
+
+
+def plain_text(value: Any) -> str:
+    """A number or text as the engine's command line takes it."""
+    return format(value, ".15g") if isinstance(value, float) else str(value)

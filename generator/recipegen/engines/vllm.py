@@ -1,0 +1,59 @@
+"""vLLM: `vllm serve`. Owns its flags' grammar and names; runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recipegen.engines.base import AUTOREGRESSIVE, EngineAdapter, flag_word
+from recipegen.quoting import Arg, Var, literal
+from recipegen.spec.completed import Spec
+
+_METHODS = {"dflash": "DFlash", "mtp": "MTP", "ngram": "n-gram", "eagle": "EAGLE", "eagle3": "EAGLE-3"}
+
+
+class Vllm(EngineAdapter):
+    """`vllm serve MODEL --flag value …`; JSON-valued flags take JSON."""
+
+    name = "vllm"
+    program = "vllm"
+    default_transformers = "transformers>=5.0.0"
+    knob_flags = {
+        "max-model-len": "MAX_MODEL_LEN",
+        "max-num-seqs": "MAX_NUM_SEQS",
+        "gpu-memory-utilization": "GPU_MEMORY_UTILIZATION",
+        "default-chat-template-kwargs": "THINK_KWARGS",
+    }
+    own_flags = {
+        "model": "model (or models, and the variant's model key)",
+        "served-model-name": "model.served_name",
+        "host": "the knob HOST",
+        "port": "run.port",
+        "revision": "model.revision",
+    }
+
+    def method(self, flags: Mapping[str, Any]) -> str:
+        """Read from speculative-config, the one switch that vLLM has for it."""
+        config = flags.get("speculative-config")
+        if not isinstance(config, dict):
+            return AUTOREGRESSIVE
+        method = str(config.get("method", "draft model"))
+        return "MTP" if method.endswith("_mtp") else _METHODS.get(method, method)
+
+    def head(self, spec: Spec, model_key: str, place: Arg) -> list[Arg]:
+        model = spec.models[model_key]
+        argv = [*literal(self.program, "serve"), place]
+        if spec.run.models == "hf-cache" and model.revision:
+            argv += literal("--revision", model.revision)
+        argv += self.value("served-model-name", (spec.served_name,))
+        return [*argv, *literal("--host"), (Var("HOST"),), *literal("--port"), (Var("PORT"),)]
+
+    def switch_off(self, key: str) -> str:
+        return f"--no-{key.lstrip('-')}"
+
+    def value(self, key: str, arg: Arg) -> list[Arg]:
+        """argparse takes a word that begins with a dash for a flag, so such a value is joined with =."""
+        first = arg[0] if arg else ""
+        if isinstance(first, str) and (first.startswith("-") or not arg):
+            return [(f"{flag_word(key)}=", *arg)] if not first else [(f"{flag_word(key)}={first}", *arg[1:])]
+        return super().value(key, arg)

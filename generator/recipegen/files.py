@@ -1,0 +1,120 @@
+"""Reading and writing whole files safely: atomic writes, bounded reads, hashes. Owns no format."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from recipegen.errors import EXIT_USAGE, EnvironmentLacks, RecipegenError, Where
+
+
+def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Path | None = None) -> None:
+    """Writes a whole file at once: a reader sees the old bytes or the new ones, never a part.
+
+    A symbolic link at `path` is replaced, not followed.
+
+    Args:
+        path: the file; its folder must exist.
+        data: the bytes, or text that is written as UTF-8 with its line ends as they are.
+        mode: permissions of the file, whatever the umask.
+        within: a folder that the file must really lie in, links of folders followed.
+
+    Raises:
+        RecipegenError: when a linked folder leads out of `within`.
+        EnvironmentLacks: when the file cannot be written (no space, no permission, no such folder).
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    folder = path.parent
+    if within is not None and not folder.resolve().is_relative_to(within.resolve()):
+        raise RecipegenError(
+            f"{path} lies outside of {within}", hint="a link among its folders leads out: remove it"
+        )
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".recipegen-", suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)
+            file.write(raw)
+            file.flush()
+            os.fsync(handle)
+        Path(temporary).replace(path)
+        temporary = None
+        _sync_folder(folder)
+    except OSError as error:
+        raise EnvironmentLacks(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                Path(temporary).unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name itself must survive a power cut; file systems that cannot sync a folder are left alone."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The bytes of a plain file of at most `limit` bytes.
+
+    Raises:
+        RecipegenError: not there, not a plain file (a folder, a pipe, a device), not readable, or too large.
+    """
+    try:
+        # Without O_NONBLOCK, opening a named pipe waits for a writer that never comes.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+            info = os.fstat(file.fileno())
+            if not stat.S_ISREG(info.st_mode):
+                raise _unreadable(
+                    path, "is a folder" if stat.S_ISDIR(info.st_mode) else "is not a plain file"
+                )
+            # One byte more than its size tells a file that has grown meanwhile from one that has not.
+            data = b"" if info.st_size > limit else _read(file.fileno(), limit + 1, info.st_size + 1)
+            if info.st_size > limit or len(data) > limit:
+                raise _unreadable(path, f"is larger than {limit:,} bytes")
+            return data
+    except IsADirectoryError as error:
+        raise _unreadable(path, "is a folder") from error
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise _unreadable(path, f"cannot be read: {error}") from error
+
+
+def _read(handle: int, most: int, guess: int) -> bytes:
+    parts = [os.read(handle, min(most, guess))]
+    size = len(parts[0])
+    while parts[-1] and size < most:
+        parts.append(os.read(handle, min(most - size, 1 << 20)))
+        size += len(parts[-1])
+    return b"".join(parts)
+
+
+def _unreadable(path: Path, what: str) -> RecipegenError:
+    return RecipegenError(f"{path} {what}", where=Where(path), exit_code=EXIT_USAGE)
+
+
+def sha256_bytes(data: bytes) -> str:
+    """SHA-256 in lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file of any size, in lower-case hex.
+
+    Raises:
+        RecipegenError: when the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read: {error.strerror or error}") from error

@@ -1,0 +1,74 @@
+"""Loading one recipe.yaml. Owns the way from a file to a valid user model; all problems come at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from recipegen.errors import Problem, SpecError
+from recipegen.load.messages import problems_of
+from recipegen.load.yamldoc import Document, parse, read_text
+from recipegen.spec.model import Recipe
+
+Check = Callable[[Document], list[Problem]]
+"""A check that types cannot express; it must bear data of any shape."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A valid recipe as its author wrote it, and where each part stands."""
+
+    recipe: Recipe
+    document: Document
+
+
+def load_recipe(file: Path, *, preset: Callable[[str], Path] | None = None, checks: tuple[Check, ...] = ()) -> Loaded:
+    """Read and check one recipe.
+
+    Args:
+        file: the recipe.yaml.
+        preset: gives the file of the preset that `extends` names.
+        checks: checks beyond types.
+
+    Raises:
+        SpecError: with every problem found, in the order of the lines.
+        RecipegenError: the file cannot be read.
+    """
+    document = _extended(parse(read_text(file), file), preset)
+    problems: list[Problem] = []
+    recipe: Recipe | None = None
+    try:
+        recipe = Recipe.model_validate(document.data)
+    except ValidationError as error:
+        problems += problems_of(error.errors(include_url=False), document, Recipe)
+    if isinstance(document.data, dict):
+        for check in checks:
+            problems += check(document)
+    if problems or recipe is None:
+        raise SpecError(sorted(dict.fromkeys(problems), key=lambda problem: problem.where))
+    return Loaded(recipe, document)
+
+
+def _extended(document: Document, preset: Callable[[str], Path] | None) -> Document:
+    """The document on top of the preset that it `extends`; mappings merge, all else is replaced."""
+    if not isinstance(document.data, dict) or preset is None:
+        return document
+    name = document.data.pop("extends", None)
+    if name is None:
+        return document
+    if not isinstance(name, str):
+        raise SpecError([Problem(document.where(("extends",)), "extends must be the name of a preset")])
+    file = preset(name)
+    base = parse(read_text(file), file)
+    places = {**base.places, **{path: where for path, where in document.places.items() if path}, (): document.places[()]}
+    return Document(_merged(base.data, document.data), places, document.file)
+
+
+def _merged(base: Any, top: Any) -> Any:
+    if isinstance(base, dict) and isinstance(top, dict):
+        return {**base, **{key: _merged(base.get(key), value) for key, value in top.items()}}
+    return top

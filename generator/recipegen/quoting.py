@@ -1,0 +1,198 @@
+"""The only code that turns a value into the syntax of another language. Owns no templates.
+
+A value of a spec is data. Whatever it holds, it must come out of a shell script, a Dockerfile, a JSON text or
+a Markdown page as that same value. Each function here serves one target grammar.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Var:
+    """A knob: an environment variable that is put in when the command runs."""
+
+    name: str
+
+
+Part = str | Var
+Arg = tuple[Part, ...]
+"""One argument of a command: literal pieces and knobs, in order."""
+
+_BARE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_SINGLE = re.compile(r"[ -~]*")
+
+
+def shell_word(value: str) -> str:
+    """One shell word (bash) that expands to exactly `value`.
+
+    Raises:
+        ValueError: for a NUL, which no argument of a process can hold.
+    """
+    if "\0" in value:
+        raise ValueError("a NUL character cannot be passed to a process")
+    if _BARE.fullmatch(value):
+        return value
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in value):
+        return "$'" + "".join(map(_ansi_c, value)) + "'"
+    if _SINGLE.fullmatch(value) and not set(value) & set("'$`\\"):
+        return f"'{value}'"
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
+
+
+def _ansi_c(char: str) -> str:
+    if char in "\\'":
+        return "\\" + char
+    if unicodedata.category(char) not in ("Cc", "Cf", "Zl", "Zp"):
+        return char
+    code = ord(char)
+    if code < 0x80:
+        return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char, f"\\x{code:02x}")
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def shell_arg(arg: Arg) -> str:
+    """One argument as a shell word; knobs stay variables: `"${MODELS_DIR}"/Qwen3.6-27B`."""
+    return "".join(f'"${{{p.name}}}"' if isinstance(p, Var) else shell_word(p) for p in arg) or "''"
+
+
+def shell_command(words: Iterable[str]) -> str:
+    """A command line to copy: every word quoted where it must be."""
+    return " ".join(map(shell_word, words))
+
+
+def symbolic(arg: Arg) -> str:
+    """One argument with knobs named, not put in: `${MODELS_DIR}/Qwen3.6-27B`. For records, not for running."""
+    return "".join(f"${{{p.name}}}" if isinstance(p, Var) else p for p in arg)
+
+
+def dockerfile_string(value: str) -> str:
+    """A double-quoted value for ENV, ARG and LABEL in a Dockerfile.
+
+    Raises:
+        ValueError: for control characters; a Dockerfile instruction ends with its line.
+    """
+    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in value):
+        raise ValueError("a Dockerfile value cannot hold control characters")
+    return '"' + re.sub(r'([\\"$])', r"\\\1", value) + '"'
+
+
+def compact_json(value: Any) -> str:
+    """JSON without spaces, keys in the order given, text unescaped."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def yaml_string(value: str) -> str:
+    """A double-quoted YAML scalar: JSON's strings are a subset of YAML's."""
+    return json.dumps(value)
+
+
+def compose_string(value: str) -> str:
+    """A YAML scalar for a compose file, where a dollar sign would start an interpolation."""
+    return yaml_string(value.replace("$", "$$"))
+
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$^:@=-])")
+
+
+def markdown_text(value: str) -> str:
+    """Inline Markdown that shows `value` and nothing else: no markup, no HTML, no line breaks, no links."""
+    flat = " ".join(value.split())
+    visible = "".join(c for c in flat if unicodedata.category(c) not in ("Cc", "Cf"))
+    # Only characters that can begin markup where they stand are escaped; prose stays readable in the source.
+    return _MARKDOWN.sub(_escape_markdown(visible), visible)
+
+
+def _escape_markdown(text: str) -> Any:
+    def escape(match: re.Match[str]) -> str:
+        char, at = match.group(1), match.start()
+        if char in "-+=#" and at > 0:
+            return char
+        if char in "()!^":
+            return char  # brackets, which alone would make them markup, are escaped
+        if char == "_" and 0 < at < len(text) - 1 and text[at - 1].isalnum() and text[at + 1].isalnum():
+            return char
+        if char == ":" and "://" not in text:
+            return char
+        if char == ":":
+            return "&#58;"
+        if char == "@":
+            return "&#64;"
+        return {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(char, "\\" + char)
+
+    return escape
+
+
+def markdown_paragraphs(value: str) -> str:
+    """Prose of several paragraphs, parted by empty lines, each shown as it is written."""
+    return "\n\n".join(markdown_text(part) for part in re.split(r"\n\s*\n", value.strip()) if part.strip())
+
+
+def markdown_code(value: str) -> str:
+    """An inline code span that shows `value`, whatever backticks it holds."""
+    flat = " ".join(value.split()) or " "
+    longest = max((len(run) for run in re.findall(r"`+", flat)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{pad}{flat}{pad}{fence}"
+
+
+def markdown_cell(text: str) -> str:
+    """Finished inline Markdown made safe for a table cell: a bar, even in a code span, would end it."""
+    return re.sub(r"(?<!\\)\|", r"\\|", text)
+
+
+def markdown_link(text: str, url: str) -> str:
+    """A link whose text is finished inline Markdown; the address must be http(s) or a relative path."""
+    return f"[{text}]({url_text(url)})"
+
+
+def url_text(url: str) -> str:
+    """An address that cannot leave the parentheses of a Markdown link.
+
+    Raises:
+        ValueError: for a scheme other than http and https.
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", url)
+    if scheme and scheme.group(1).lower() not in ("http", "https"):
+        raise ValueError(f"not a web address: {url!r}")
+    return re.sub(r"[^A-Za-z0-9:/?#@!$&*+,;=%._~-]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), url)
+
+
+def html_text(value: str) -> str:
+    """Text for HTML content or a quoted attribute."""
+    return html.escape(value, quote=True)
+
+
+def fenced_block(text: str, language: str = "") -> str:
+    """A fenced code block that no line of `text` can end."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def put_in(arg: Arg, knobs: dict[str, str]) -> str:
+    """One argument with its knobs put in, as the shell would.
+
+    Raises:
+        KeyError: when a knob has no value.
+    """
+    return "".join(knobs[p.name] if isinstance(p, Var) else p for p in arg)
+
+
+def literal(*words: str) -> list[Arg]:
+    """Arguments without knobs."""
+    return [(word,) for word in words]
+
+
+def comment_text(value: str) -> str:
+    """Text for a comment that ends with its line (shell, Dockerfile, YAML)."""
+    flat = " ".join(value.split())
+    return "".join(c for c in flat if unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp"))

@@ -1,0 +1,117 @@
+"""A server in a Docker container. Owns one container from its start to its removal; owns no image."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipegen import docker
+from recipegen.errors import EnvironmentLacks
+from recipegen.runners.base import (
+    GRACE_S,
+    ContainerOptions,
+    ServerPlan,
+    StartedServer,
+    require_port,
+    signals_held,
+)
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+
+class DockerServer(StartedServer):
+    """The server of a plan that has `container` options; see `recipegen.runners.base.Server`."""
+
+    def __init__(self, plan: ServerPlan, client: DockerClient | None = None) -> None:
+        if plan.container is None:
+            raise ValueError("the plan has no container options")
+        self.plan = plan
+        self._options: ContainerOptions = plan.container
+        self._client = client
+        self._container: Container | None = None
+        self._image: dict[str, str | None] | None = None
+        self._exit_code: int | None = None
+
+    def start(self) -> None:
+        """Starts the container.
+
+        Raises:
+            EnvironmentLacks: no daemon, image, port or GPU runtime; a container of this name runs already.
+        """
+        plan, options = self.plan, self._options
+        client = self._client = self._client or docker.connect()
+        if not docker.image_exists(client, options.image):
+            raise EnvironmentLacks(
+                f"the image {options.image} does not exist", hint=f"make it: recipegen build {plan.recipe}"
+            )
+        self._image = docker.image_facts(client, options.image)
+        if docker.is_local_daemon():
+            # With the network "host" Docker itself would not notice.
+            require_port(plan.host, plan.port)
+        how = {
+            f.name: getattr(options, f.name)
+            for f in dataclasses.fields(options)
+            if f.name not in ("port", "run")
+        }
+        labels = {
+            docker.LABEL_RECIPE: plan.recipe,
+            docker.LABEL_VARIANT: plan.variant,
+            docker.LABEL_RUN: options.run,
+        }
+        # Ctrl-C waits until the container is known here: one that is not known could not be taken down.
+        with signals_held():
+            self._container = docker.run_container(
+                client,
+                command=plan.words,
+                labels=labels,
+                env=plan.env,
+                ports={options.port: (plan.host, plan.port)},
+                **how,
+            )
+
+    def alive(self) -> bool:
+        """Whether the container runs."""
+        container = self._container
+        if container is None or not docker.refresh(container):
+            return False
+        self._exit_code = docker.exit_code(container)
+        return container.status not in docker.DEAD
+
+    @property
+    def exit_code(self) -> int | None:
+        """The container's exit code as of the last `alive`."""
+        return self._exit_code
+
+    def log_tail(self, lines: int) -> str:
+        """The last lines of the container's log."""
+        if self._container is None:
+            return ""
+        note = "\n(the kernel ended a process of the container: out of memory)"
+        return docker.tail(self._container, lines) + (note if docker.out_of_memory(self._container) else "")
+
+    def save_log(self, path: Path) -> None:
+        """Copies the container's whole log."""
+        if self._container is not None:
+            docker.logs_to(self._container, path)
+
+    def facts(self) -> dict[str, Any]:
+        """What runs: the image as the daemon knows it."""
+        return {"runner": "docker", "started_by_us": True, "image": self._image, "program": None}
+
+    def stop(self) -> None:
+        """Ends and removes the container, its log saved to the plan's log_path; a second Ctrl-C only hurries it."""
+        with signals_held() as hurry:
+            container = self._container
+            if container is None:
+                return
+            try:
+                docker.halt(container, GRACE_S, hurry)
+                self.alive()
+                if self.plan.log_path is not None:
+                    docker.logs_to(container, self.plan.log_path, hurry)
+            finally:
+                docker.remove(container)
+                self._container = None

