@@ -1,5 +1,5 @@
-"""Fixtures that all tests share: what a test needs of this machine. Under CI=true a missing need fails the test,
-elsewhere it skips it, with the reason."""
+"""Fixtures that all tests share: what a test needs of this machine. Under CI=true a missing need fails the
+test, elsewhere it skips it, with the reason."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def needs() -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def docker_client() -> DockerClient:
-    """A client of a running Docker daemon (DOCKER_HOST says which); see `lacking` for what happens without one."""
+    """A client of a running Docker daemon, which DOCKER_HOST names; without one, see `lacking`."""
     from recipegen.docker import connect
 
     try:

@@ -190,7 +190,12 @@ def _explained(error: APIError, name: str, ports: PortMap, recipe: str) -> Recip
         return EnvironmentLacks(f"the port {shown} is taken", hint="choose another: --port PORT")
     if any(
         sign in low
-        for sign in ("could not select device driver", "unknown or invalid runtime", "nvidia-container-cli")
+        for sign in (
+            "could not select device driver",
+            "unknown or invalid runtime",
+            "unknown runtime",
+            "nvidia-container-cli",
+        )
     ):
         return EnvironmentLacks(
             f"Docker cannot give a container the GPU: {text}",
@@ -206,6 +211,8 @@ def _explained(error: APIError, name: str, ports: PortMap, recipe: str) -> Recip
         return EnvironmentLacks(
             f"no space left for Docker: {text}", hint="docker system df shows what takes it"
         )
+    if "setting rlimit" in low:
+        return EnvironmentLacks(f"this host's Docker does not allow run.ulimits of {recipe}: {text}")
     if "is already in use by container" in low:
         return EnvironmentLacks(f"the container name {name} is taken", hint=f"recipegen down {recipe}")
     return MeasurementFailed(f"Docker could not start the container {name}: {text}")

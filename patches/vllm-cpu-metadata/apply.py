@@ -49,8 +49,8 @@ def apply() -> Path:
         "METADATA": "\n".join(lines) + separator + body,
         "WHEEL": (source / "WHEEL").read_text(encoding="utf-8"),
         "INSTALLER": f"recipegen patch {PATCH_ID}\n",
-        "RECORD": "".join(f"{target.name}/{name},,\n" for name in ("INSTALLER", "METADATA", "RECORD", "WHEEL")),
     }
+    files["RECORD"] = "".join(f"{target.name}/{name},,\n" for name in [*files, "RECORD"])
     target.mkdir(exist_ok=True)
     for name, text in files.items():
         (target / name).write_text(text, encoding="utf-8")

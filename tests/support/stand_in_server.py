@@ -1,4 +1,4 @@
-"""A stand-in for an inference server, for tests of what surrounds one: late, mute, stubborn or dying on demand."""
+"""A stand-in for an inference server, to test what surrounds one: late, mute, stubborn, dying on demand."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ ODD = {
     "/odd/number": (200, b'{"version": 5, "data": [{"id": 5}, 5]}'),
     "/odd/html": (200, b"<html>"),
     "/odd/control": (200, b'{"version": "0.1\\n## INDEX", "data": [{"id": "a\\u0000"}]}'),
+    "/odd/unknown": (200, b'{"build_info": "b0-unknown"}'),
     "/odd/500": (500, b'{"version": "0.1", "data": [{"id": "tiny"}]}'),
 }
 STARTED = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,7 @@ def merged_flags(recipe: Recipe, variant: str) -> dict[str, Any]:
     return {**common, **difference.flags}
 
 
+@functools.cache
 def knowledge(file: str) -> dict[str, Any]:
     path = KNOWLEDGE / file
     if not path.is_file():
@@ -99,7 +101,7 @@ def test_is_closed_in_itself(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_begins_with_what_it_is(name: str) -> None:
     lines = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    comment = [line for line in lines[: lines.index("schema: recipegen/v1")]]
+    comment = lines[: lines.index("schema: recipegen/v1")]
     assert comment and all(line.startswith("#") for line in comment)
 
 
@@ -135,7 +137,7 @@ def test_flags_are_those_of_the_public_scripts(name: str, variant: str) -> None:
     if expected.get("default-chat-template-kwargs") == "$THINK_KWARGS":
         expected["default-chat-template-kwargs"] = {"enable_thinking": True}  # the knob's documented value
     if "speculative-config" in expected:
-        drafter = recipe.models["drafter"].hf_id
+        drafter = str(recipe.models["drafter"].hf_id)
         assert drafter == source["drafters"][0]["hf_id"]
         assert expected["speculative-config"]["model"] == f"/models/{drafter.split('/')[1]}"
         expected["speculative-config"] = {**expected["speculative-config"], "model": {"$model": "drafter"}}

@@ -196,8 +196,9 @@ def test_llama_server_is_replaced_by_the_package_that_carries_it(monkeypatch: py
         local.importlib.util, "find_spec", lambda name: object() if name == "xllamacpp" else None
     )
     monkeypatch.setattr(local.importlib.metadata, "version", lambda name: "1.2.3")
-    argv, note = local.program_argv(["llama-server", "-m", "a b.gguf"])
+    argv, program, note = local.program_argv(["llama-server", "-m", "a b.gguf"])
     assert argv == [sys.executable, "-m", "recipegen.runners.embedded", "-m", "a b.gguf"]
+    assert program == "xllamacpp 1.2.3"
     assert note == "llama-server is not on PATH: running the same server out of xllamacpp 1.2.3"
     with pytest.raises(EnvironmentLacks, match="the program vllm is not on this host"):
         local.program_argv(["vllm", "serve"])
@@ -212,7 +213,7 @@ def test_llama_server_on_path_is_taken_as_it_is(tmp_path: Path, monkeypatch: pyt
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert local.program_argv(["llama-server", "-c", "8"]) == ([str(program), "-c", "8"], "")
+    assert local.program_argv(["llama-server", "-c", "8"]) == ([str(program), "-c", "8"], "llama-server", "")
 
 
 def test_the_endpoint_runner_leaves_the_server_alone(tmp_path: Path) -> None:
@@ -287,7 +288,7 @@ def test_the_http_client_reads_no_files_and_follows_no_redirects(served: str, tm
 def test_the_http_client_is_bounded_in_size_and_time(served: str) -> None:
     assert len(get(served + "/endless")[1]) == 1 << 20
     began = time.monotonic()
-    with pytest.raises(OSError, match="takes longer than|timed out"):
+    with pytest.raises(OSError, match=r"takes longer than|timed out"):
         get(served + "/drip", timeout_s=0.6)
     assert time.monotonic() - began < 3
 
@@ -308,6 +309,7 @@ def test_what_a_server_does_not_say_is_none(served: str) -> None:
     for folder in ("/odd/list", "/odd/number", "/odd/html", "/odd/control", "/odd/500"):
         assert reported_version(served + folder, "vllm") is None
         assert served_models(served + folder) == []
+    assert reported_version(served + "/odd/unknown", "llama.cpp") is None
     nothing_there = f"http://127.0.0.1:{free_port()}"
     assert reported_version(nothing_there, "llama.cpp") is None
     assert served_models(nothing_there) == []

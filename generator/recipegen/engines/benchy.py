@@ -18,7 +18,7 @@ def think_kwargs(spec: Spec, thinking: str) -> str:
 def bench_command(spec: Spec, cell: PlannedCell) -> Command:
     """llama-benchy for one cell; --save-result and --emit-progress are the caller's.
 
-    Knobs: HOST, PORT, MODELS_DIR, PP, TG, DEPTH, CONCURRENCY, RUNS, BOOK_URL, THINK_KWARGS. BOOK_URL has no
+    Knobs: BASE_URL, MODELS_DIR, PP, TG, DEPTH, CONCURRENCY, RUNS, BOOK_URL, THINK_KWARGS. BOOK_URL has no
     value of its own: staging the corpus gives it.
     """
     bench = spec.bench
@@ -26,7 +26,7 @@ def bench_command(spec: Spec, cell: PlannedCell) -> Command:
     tokenizer = model_place(spec.models[main.tokenizer or "model"].model_copy(update={"file": None}), spec.run.models)
     argv = [
         *literal(PROGRAM, "--base-url"),
-        ("http://", Var("HOST"), ":", Var("PORT"), "/v1"),
+        (Var("BASE_URL"),),
         *literal("--model", spec.served_name, "--served-model-name", spec.served_name, "--tokenizer"),
         tokenizer,
         *literal("--pp"),
@@ -51,8 +51,7 @@ def bench_command(spec: Spec, cell: PlannedCell) -> Command:
     }
     argv += literal(*(flag for flag, wanted in switches.items() if wanted), "--format", "json")
     knobs = {
-        "HOST": "127.0.0.1",
-        "PORT": str(spec.run.port),
+        "BASE_URL": f"http://127.0.0.1:{spec.run.port}/v1",
         "MODELS_DIR": spec.run.models_path,
         "PP": str(cell.pp),
         "TG": str(cell.tg),

@@ -48,7 +48,7 @@ class Templates:
             "knob_names": lambda argv: {p.name for arg in argv for p in arg if isinstance(p, quoting.Var)},
         }
 
-    def render(self, name: str, **context: Any) -> str:
+    def render(self, name: str, /, **context: Any) -> str:
         """One template with its values put in.
 
         Raises:

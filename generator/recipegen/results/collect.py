@@ -196,8 +196,7 @@ def _take(
     thinking: str | None,
 ) -> _Taken:
     report = check_report(raw, path)
-    if find_secret(raw.decode("utf-8", "replace")):
-        raise ReportRefused.because(path, "holds what looks like an access token", "measure again without it")
+    _no_token(path, raw.decode("utf-8", "replace"))
     meta = _sidecar(path)
     if meta is not None and meta.get("recipe", spec.name) != spec.name:
         message = f"was measured for the recipe {meta['recipe'][:80]!r}, not {spec.name}"
@@ -223,7 +222,13 @@ def _sidecar(path: Path) -> dict[str, Any] | None:
     wrong = [key for key, value in found.items() if not _fits(key, value)]
     if wrong:
         raise ReportRefused.because(beside, f"wrong values: {', '.join(wrong)}")
+    _no_token(beside, json.dumps(found))
     return found
+
+
+def _no_token(path: Path, text: str) -> None:
+    if find_secret(text):
+        raise ReportRefused.because(path, "holds what looks like an access token", "never publish it")
 
 
 def _fits(key: str, value: Any) -> bool:

@@ -36,7 +36,8 @@ class ReportCell(NamedTuple):
     is_context_prefill: bool
 
     def __str__(self) -> str:
-        return f"pp{self.pp} tg{self.tg} d{self.depth} c{self.concurrency}"
+        shape = f"pp{self.pp} tg{self.tg} d{self.depth} c{self.concurrency}"
+        return f"{shape} (context prefill)" if self.is_context_prefill else shape
 
 
 @dataclass(frozen=True)

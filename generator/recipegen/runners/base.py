@@ -58,8 +58,8 @@ class ServerPlan:
         host: address of this host that the server is bound to.
         base_url: where this host reaches it, as in http://127.0.0.1:8000, with or without a trailing /v1.
         ready_path: answers 200 when models are served.
-        health_path: answers 200 when they are loaded (llama.cpp lists models that it still loads); a server that
-            does not know the path (404) is taken at its ready_path's word.
+        health_path: answers 200 when they are loaded (llama.cpp lists models that it still loads); a server
+            that does not know the path (404) is taken at its ready_path's word.
         timeout_s: how long the server may take to get ready.
         log_path: where the server's log goes in the end.
         container: needed by the docker runner only.
@@ -151,7 +151,7 @@ def signals_held() -> Iterator[Callable[[], bool]]:
     """Keeps Ctrl-C (and SIGTERM) from cutting a clean-up short.
 
     Gives a function that tells whether one has come meanwhile: then the clean-up should hurry, not stop. Held
-    signals are delivered at the end. Outside the main thread, to which Python delivers signals, it does nothing.
+    signals are delivered at the end. Outside the main thread, where none are delivered, it does nothing.
     """
     held: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ from recipegen.runners.base import (
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
+
+HURRIED_LOG_S = 3.0
+"""What copying the log may still take when Ctrl-C has come again; all but huge logs are whole by then."""
 
 
 class DockerServer(StartedServer):
@@ -102,7 +106,7 @@ class DockerServer(StartedServer):
         return {"runner": "docker", "started_by_us": True, "image": self._image, "program": None}
 
     def stop(self) -> None:
-        """Ends and removes the container, its log saved to the plan's log_path; a second Ctrl-C only hurries it."""
+        """Ends and removes the container, log saved to the plan's log_path; another Ctrl-C hurries it."""
         with signals_held() as hurry:
             container = self._container
             if container is None:
@@ -111,7 +115,12 @@ class DockerServer(StartedServer):
                 docker.halt(container, GRACE_S, hurry)
                 self.alive()
                 if self.plan.log_path is not None:
-                    docker.logs_to(container, self.plan.log_path, hurry)
+                    began = time.monotonic()
+                    docker.logs_to(
+                        container,
+                        self.plan.log_path,
+                        lambda: hurry() and time.monotonic() - began > HURRIED_LOG_S,
+                    )
             finally:
                 docker.remove(container)
                 self._container = None

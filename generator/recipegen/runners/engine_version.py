@@ -11,6 +11,9 @@ from recipegen.runners.http import get_json, server_root
 VERSION_SOURCES = {"vllm": ("/version", "version"), "llama.cpp": ("/props", "build_info")}
 """Engine -> (path, key): vllm/entrypoints' `show_version`, llama.cpp's tools/server/README.md."""
 
+UNKNOWN = "b0-unknown"
+"""What llama.cpp says when it was built outside its git repository: nothing (cmake/build-info.cmake)."""
+
 _VERSION = re.compile(r"[ -~]{1,200}")
 _MODEL = re.compile(r"[^\x00-\x1f\x7f]{1,500}")
 
@@ -26,7 +29,8 @@ def reported_version(base_url: str, engine: str) -> str | None:
     if source is None:
         return None
     path, key = source
-    return _text(_field(get_json(server_root(base_url) + path), key), _VERSION)
+    version = _text(_field(get_json(server_root(base_url) + path), key), _VERSION)
+    return None if version == UNKNOWN else version
 
 
 def served_models(base_url: str) -> list[str]:

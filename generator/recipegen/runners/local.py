@@ -26,8 +26,8 @@ REMEDIES = {
 }
 
 
-def program_argv(words: list[str]) -> tuple[list[str], str]:
-    """The argument list to run here, and a note when it is not quite the one that was asked for.
+def program_argv(words: list[str]) -> tuple[list[str], str, str]:
+    """The argument list to run here, the program for the record (no path), and a note when it is another one.
 
     Raises:
         EnvironmentLacks: the program is not on this host.
@@ -37,11 +37,11 @@ def program_argv(words: list[str]) -> tuple[list[str], str]:
     path = os.pathsep.join([*os.get_exec_path(), str(Path(sys.executable).parent)])
     found = shutil.which(name, path=path)
     if found:
-        return [found, *rest], ""
+        return [found, *rest], Path(name).name, ""
     if name == LLAMA_SERVER and importlib.util.find_spec(EMBEDDED_PACKAGE):
-        version = importlib.metadata.version(EMBEDDED_PACKAGE)
-        note = f"{LLAMA_SERVER} is not on PATH: running the same server out of {EMBEDDED_PACKAGE} {version}"
-        return [*EMBEDDED, *rest], note
+        carrier = f"{EMBEDDED_PACKAGE} {importlib.metadata.version(EMBEDDED_PACKAGE)}"
+        note = f"{LLAMA_SERVER} is not on PATH: running the same server out of {carrier}"
+        return [*EMBEDDED, *rest], carrier, note
     raise EnvironmentLacks(
         f"the program {name} is not on this host",
         hint=REMEDIES.get(name, f"install {name}, or put it on PATH"),
@@ -65,8 +65,7 @@ class LocalServer(StartedServer):
         Raises:
             EnvironmentLacks: the program is missing, or the port is taken.
         """
-        argv, self.note = program_argv(self.plan.words)
-        self._program = EMBEDDED_PACKAGE if self.note else self.plan.words[0]
+        argv, self._program, self.note = program_argv(self.plan.words)
         require_port(self.plan.host, self.plan.port)
         # Ctrl-C waits until the process is known here: one that is not known could not be ended.
         with signals_held():

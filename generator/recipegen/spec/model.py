@@ -66,11 +66,9 @@ EnvName = Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name o
 FlagName = Annotated[
     str, _matching(r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.-]*", "is not a flag: letters, digits, - _ . only, as in max-model-len")
 ]
-HfId = Annotated[
-    str,
-    StringConstraints(max_length=256),
-    _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*", "is not a Hugging Face id: OWNER/NAME"),
-]
+HF_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
+"""OWNER/NAME on the Hugging Face hub."""
+HfId = Annotated[str, StringConstraints(max_length=256), _matching(HF_ID, "is not a Hugging Face id: OWNER/NAME")]
 Revision = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}", "is not a git revision")]
 PathPart = Annotated[
     str,

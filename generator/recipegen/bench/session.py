@@ -1,0 +1,319 @@
+"""One `bench`: for each variant build if needed, start, wait, measure every cell, take down. Owns the order of
+things and what is recorded when; measures nothing itself."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipegen.engines import engine
+from recipegen.engines.benchy import PROGRAM, bench_command
+from recipegen.errors import EnvironmentLacks, MeasurementFailed, RecipegenError
+from recipegen.results.store import CellRecord, RunStatus, RunWriter, new_run, status_of
+from recipegen.runners.base import Server, ServerPlan, wait_ready
+from recipegen.runners.plan import HostOptions, model_facts, plan_server, require_models, server_of
+
+if TYPE_CHECKING:
+    from recipegen.bench.corpora import StagedCorpus
+    from recipegen.bench.display import Display
+    from recipegen.spec.completed import PlannedCell, Spec
+
+SILENCE_S = 900.0
+"""A prompt of 128k tokens takes minutes on a GB10, without a word from llama-benchy."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure and how.
+
+    Attributes:
+        variants: in this order.
+        cells: what to measure on each, `runs` set.
+        machine: name under results/; from the host's facts by default.
+        kit_sha256: of the kit on disk.
+    """
+
+    spec: Spec
+    folder: Path
+    variants: tuple[str, ...]
+    cells: tuple[PlannedCell, ...]
+    options: HostOptions
+    kit_sha256: str
+    machine: str | None = None
+    base_image: str | None = None
+    build_network: str | None = None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What became of one variant."""
+
+    variant: str
+    folder: Path
+    status: RunStatus
+    error: str | None
+
+
+def choose_cells(spec: Spec, wanted: tuple[str, ...], runs: int | None) -> tuple[PlannedCell, ...]:
+    """The cells named (by id or a part of it), all by default, with another number of runs if given.
+
+    Raises:
+        RecipegenError: a name that fits no cell.
+    """
+    for text in wanted:
+        if not any(text in cell.id for cell in spec.cells()):
+            raise RecipegenError(
+                f"{spec.name} has no cell {text!r}",
+                hint=f"there are: {', '.join(cell.id for cell in spec.cells())}",
+            )
+    chosen = [cell for cell in spec.cells() if not wanted or any(text in cell.id for text in wanted)]
+    return tuple(cell.model_copy(update={"runs": runs}) if runs else cell for cell in chosen)
+
+
+def benchy_program(version: str) -> list[str]:
+    """How to call the pinned llama-benchy: the one beside this Python, on PATH, or through uvx.
+
+    Raises:
+        EnvironmentLacks: it is not here in that version.
+    """
+    try:
+        installed: str | None = metadata.version(PROGRAM)
+    except metadata.PackageNotFoundError:
+        installed = None
+    beside = Path(sys.executable).parent / PROGRAM
+    if installed == version and beside.is_file():
+        return [str(beside)]
+    if shutil.which("uvx"):
+        return ["uvx", "--from", f"{PROGRAM}=={version}", PROGRAM]
+    raise EnvironmentLacks(
+        f"the recipe measures with {PROGRAM} {version}, but {installed or 'none'} is installed",
+        hint=f"pip install {PROGRAM}=={version}, or install uv, which fetches it when needed",
+    )
+
+
+def measure(request: Request, display: Display) -> list[RunOutcome]:
+    """Measure every variant; one that fails does not keep the next from being measured.
+
+    Raises:
+        KeyboardInterrupt: after what was started is down and what was measured is recorded.
+        EnvironmentLacks: before anything is started: no Docker, no model, no text, no llama-benchy.
+    """
+    spec = request.spec
+    program = benchy_program(spec.bench.tool)
+    for variant in request.variants:
+        require_models(spec, variant, request.options)
+    corpora = stage_corpora(spec, request.cells)
+    if request.options.runner == "docker":
+        _require_image(request, display)
+    return [_measure_variant(request, variant, program, corpora, display) for variant in request.variants]
+
+
+def stage_corpora(spec: Spec, cells: tuple[PlannedCell, ...]) -> dict[str, StagedCorpus]:
+    """Texts of the cells, where llama-benchy finds them without a network."""
+    from recipegen.bench.corpora import stage
+    from recipegen.catalog import builtin_corpus
+
+    cache = Path.home() / ".cache" / "recipegen" / "corpora"
+    staged = {}
+    for name in dict.fromkeys(cell.corpus for cell in cells):
+        corpus = spec.bench.corpora[name]
+        builtin = builtin_corpus(corpus.builtin) if corpus.builtin else None
+        staged[name] = stage(corpus.builtin or name, corpus.url, builtin, corpus.sha256, cache)
+    return staged
+
+
+def _require_image(request: Request, display: Display) -> None:
+    from recipegen import docker
+    from recipegen.images import build_image, is_current
+
+    if is_current(docker.connect(), request.spec):
+        return
+    display.note(f"building the image {request.spec.name}")
+    build_image(
+        request.spec,
+        request.folder,
+        display.note,
+        base_image=request.base_image,
+        network=request.build_network,
+    )
+
+
+def _measure_variant(
+    request: Request, variant: str, program: list[str], corpora: dict[str, StagedCorpus], display: Display
+) -> RunOutcome:
+    from recipegen.bench.host import host_facts, machine_name
+
+    spec, options = request.spec, request.options
+    facts = host_facts(_docker_version() if options.runner == "docker" else None)
+    record = new_run(
+        recipe={
+            "name": spec.name,
+            "title": spec.title,
+            "spec_sha256": spec.sha256,
+            "kit_sha256": request.kit_sha256,
+        },
+        variant=variant,
+        method=spec.variants[variant].method,
+        machine=request.machine or machine_name(facts),
+        runner=options.runner,
+        llama_benchy=spec.bench.tool,
+    )
+    # What an endpoint runs on is not known: it may be another host.
+    record["host"] = facts if options.runner != "endpoint" else None
+    record["engine"] = {"name": spec.engine.name, "version": None}
+    record["models"] = model_facts(spec, variant, options)
+    writer = RunWriter(request.folder, record)
+    plan = plan_server(spec, variant, options, log_path=writer.folder / "server.log", run=writer.folder.name)
+    server = server_of(plan, options.runner)
+    status, error = "failed", None
+    try:
+        with server:
+            _serve_and_measure(request, plan, server, writer, program, corpora, display)
+        status = status_of(record["cells"], {cell.id for cell in spec.cells()})
+        failed = [cell["id"] for cell in record["cells"] if cell["status"] == "failed"]
+        error = f"cells failed: {', '.join(failed)}" if failed else None
+    except KeyboardInterrupt:
+        status, error = "interrupted", "interrupted by the user"
+        raise
+    except MeasurementFailed as failure:
+        error = failure.message.partition("\n")[0]
+        display.note(f"{plan.title}: {failure.message}" + (f"\n  {failure.hint}" if failure.hint else ""))
+    except RecipegenError as failure:
+        error = failure.message
+        raise
+    finally:
+        writer.finish(status, error)
+    return RunOutcome(variant, writer.folder, status, error)
+
+
+def _serve_and_measure(
+    request: Request,
+    plan: ServerPlan,
+    server: Server,
+    writer: RunWriter,
+    program: list[str],
+    corpora: dict[str, StagedCorpus],
+    display: Display,
+) -> None:
+    from recipegen.runners.engine_version import reported_version
+
+    spec, record = request.spec, writer.record
+    if server.note:
+        display.note(server.note)
+    display.note(f"{plan.title}: waiting for {plan.base_url}")
+    ready_s = wait_ready(server, plan, _ticker(display))
+    facts = server.facts()
+    record["image"] = facts["image"]
+    record["engine"]["version"] = reported_version(plan.base_url, spec.engine.name)
+    started = bool(facts["started_by_us"])
+    command = engine(spec.engine.name).command(spec, plan.variant)
+    record["server"] = {
+        # Of a server that somebody else started, the command line is not known.
+        "argv": command.symbolic() if started else None,
+        "env": dict(command.env) if started else None,
+        "program": facts.get("program"),
+        "started_by_us": started,
+        "ready_s": round(ready_s, 1) if started else None,
+    }
+    writer.write()
+    display.start(list(request.cells))
+    for cell in request.cells:
+        done = _measure_cell(request, plan, cell, writer.folder, program, corpora[cell.corpus], display)
+        writer.add_cell(done)
+        if not server.alive():
+            raise MeasurementFailed(
+                f"the server of {plan.title} ended (exit code {server.exit_code}) in cell {cell.id}; the end of its "
+                f"log:\n{server.log_tail(30)}",
+                hint=f"the whole log: {plan.log_path}",
+            )
+
+
+def _measure_cell(
+    request: Request,
+    plan: ServerPlan,
+    cell: PlannedCell,
+    folder: Path,
+    program: list[str],
+    corpus: StagedCorpus,
+    display: Display,
+) -> CellRecord:
+    from recipegen import proc
+    from recipegen.bench.cell import run_cell
+
+    spec, options = request.spec, request.options
+    command = bench_command(spec, cell)
+    base_url = f"{plan.base_url.rstrip('/').removesuffix('/v1')}/v1"
+    words = command.words(BASE_URL=base_url, BOOK_URL=corpus.book_url, MODELS_DIR=str(options.models_dir))
+    display.cell_started(cell)
+    # A proxy between llama-benchy and a server of this host would be measured with it.
+    env = proc.child_env({"NO_PROXY": "127.0.0.1,localhost", "HF_HOME": str(options.hf_home)})
+    outcome = run_cell(
+        [*program, *words[1:]],
+        env=env,
+        folder=folder,
+        cell_id=cell.id,
+        display_cb=display.update,
+        silence_timeout_s=SILENCE_S,
+        runs=cell.runs,
+    )
+    if outcome.status == "done":
+        display.cell_done(cell, summary_line(folder / str(outcome.file)))
+    else:
+        display.cell_failed(cell, outcome.error or "no reason known")
+    return {
+        "id": cell.id,
+        "corpus": cell.corpus,
+        "corpus_sha256": corpus.sha256,
+        "pp": cell.pp,
+        "tg": cell.tg,
+        "depth": cell.depth,
+        "concurrency": cell.concurrency,
+        "thinking": cell.thinking,
+        "runs": cell.runs,
+        "status": outcome.status,
+        "file": outcome.file,
+        "sha256": outcome.sha256,
+        "argv": command.symbolic(),
+        "started": outcome.started,
+        "ended": outcome.ended,
+        "error": outcome.error,
+    }
+
+
+def summary_line(report: Path) -> str:
+    """Warm medians of a report's first benchmark, for the display: `tg 36.12 tok/s, pp 612.50 tok/s (n=4)`."""
+    from recipegen.results.report import load_report, metric_values
+    from recipegen.stats import summarize
+
+    benchmark = load_report(report)["benchmarks"][0]
+    parts, n = [], 0
+    for label, metric in (("tg", "tg_throughput"), ("pp", "pp_throughput")):
+        values = metric_values(benchmark, metric)
+        if values:
+            summary = summarize(values, drop_first=True)
+            parts.append(f"{label} {summary.median:.2f} tok/s")
+            n = summary.n
+    return f"{', '.join(parts)} (n={n})"
+
+
+def _docker_version() -> str | None:
+    from recipegen import docker
+
+    version = docker.connect().version().get("Version")
+    return str(version) if version else None
+
+
+def _ticker(display: Display) -> Any:
+    shown = -10.0
+
+    def tick(seconds: float, line: str) -> None:
+        nonlocal shown
+        if seconds - shown >= 10:
+            shown = seconds
+            display.note(f"  {seconds:.0f} s  {line[:120]}")
+
+    return tick

@@ -1,0 +1,29 @@
+"""Files that are generated from the code and committed; run as a module, it writes them. A test holds them equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recipegen.cli import cli
+from recipegen.spec.schema import SCHEMA_FILE, schema_text
+
+HELP = Path(__file__).with_name("help.txt")
+
+
+def help_text() -> str:
+    """`recipegen --help` at 80 columns."""
+    with click.Context(cli, info_name="recipegen", terminal_width=80, max_content_width=80) as context:
+        return cli.get_help(context) + "\n"
+
+
+def generated() -> dict[Path, str]:
+    """Path to text of every generated file of a source checkout."""
+    return {HELP: help_text(), Path(__file__).parents[3] / SCHEMA_FILE: schema_text()}
+
+
+if __name__ == "__main__":
+    for path, text in generated().items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.name}")

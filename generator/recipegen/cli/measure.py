@@ -1,0 +1,215 @@
+"""Commands that measure and show: bench, collect, index, demo."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recipegen.cli import json_option, root_option
+from recipegen.cli.kits import require_rendered
+from recipegen.errors import EXIT_MEASUREMENT, CheckFailed, RecipegenError
+from recipegen.workspace import Workspace, variant_of
+
+
+@click.command("bench")
+@click.argument("name")
+@click.option("--variant", "variants", metavar="V", multiple=True, help="Variant to measure; repeatable. All that are meant to be measured by default.")
+@click.option("--runner", type=click.Choice(["docker", "local", "endpoint"]), help="Container, process of this host, or a server that is there already [docker].")
+@click.option("--base-url", metavar="URL", help="Address of a running server; means --runner endpoint.")
+@click.option("--cell", "cells", metavar="TEXT", multiple=True, help="Only cells whose id holds this text; repeatable.")
+@click.option("--runs", type=click.IntRange(1, 10_000), help="Runs of each cell; the recipe's by default.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the server on this host.")
+@click.option("--models-dir", type=click.Path(path_type=Path), help="Folder of all models [MODELS_DIR, ~/models].")
+@click.option("--machine", metavar="NAME", help="Name of this machine under results/; from its hardware by default.")
+@click.option("--base-image", metavar="IMAGE", help="When the image must be built: build on this one.")
+@click.option("--network", type=click.Choice(["host"]), help="When the image must be built: network of its steps.")
+@click.option("--no-index", is_flag=True, help="Leave INDEX.md and RESULTS.md as they are.")
+@root_option
+@json_option
+def bench_command(
+    name: str,
+    variants: tuple[str, ...],
+    runner: str | None,
+    base_url: str | None,
+    cells: tuple[str, ...],
+    runs: int | None,
+    port: int | None,
+    models_dir: Path | None,
+    machine: str | None,
+    base_image: str | None,
+    network: str | None,
+    no_index: bool,
+    root: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure the recipe NAME: build if needed, start, wait, one llama-benchy call a cell, take down.
+
+    Raw reports and the record of each run are kept under recipes/NAME/results/, also when a cell fails.
+
+    \b
+    Examples:
+      recipegen bench qwen36-35b-dflash --variant dflash --variant ar
+      recipegen bench smoke-llamacpp --runner local --runs 3
+      recipegen bench qwen36-35b-dflash --base-url http://127.0.0.1:8000 --cell pp128-tg128
+    """
+    from recipegen.bench.display import make_display
+    from recipegen.bench.session import Request, choose_cells, measure
+    from recipegen.runners.plan import HostOptions
+
+    if base_url is not None and runner not in (None, "endpoint"):
+        raise click.UsageError("--base-url names a server that is there already: it goes with --runner endpoint only")
+    workspace = Workspace.open(root)
+    spec = workspace.spec(name)
+    kit_sha256 = require_rendered(workspace, name)
+    meant = tuple(key for key, variant in spec.variants.items() if variant.measure)
+    if (runner == "endpoint" or base_url) and len(variants) != 1 and len(meant) != 1:
+        raise click.UsageError(f"a running server is of one variant: --variant {'|'.join(spec.variants)}")
+    given: dict[str, Any] = {"models_dir": models_dir} if models_dir else {}
+    chosen = "endpoint" if base_url else runner or "docker"
+    request = Request(
+        spec=spec,
+        folder=workspace.folder(spec),
+        variants=tuple(variant_of(spec, variant) for variant in variants) or meant,
+        cells=choose_cells(spec, cells, runs),
+        options=HostOptions(runner=chosen, port=port, base_url=base_url, **given),  # type: ignore[arg-type]
+        kit_sha256=kit_sha256,
+        machine=machine,
+        base_image=base_image,
+        build_network=network,
+    )
+    display = make_display(as_json=as_json)
+    try:
+        outcomes = measure(request, display)
+    finally:
+        display.close()
+    if not no_index:
+        write_index(workspace)
+    for outcome in outcomes:
+        if as_json:
+            click.echo(json.dumps({"event": "run", **asdict(outcome), "folder": str(outcome.folder)}))
+        else:
+            click.echo(f"{name}/{outcome.variant}: {outcome.status}, {outcome.folder}")
+    failed = [outcome for outcome in outcomes if outcome.status != "complete" and outcome.error]
+    if failed:
+        raise RecipegenError(
+            f"{len(failed)} of {len(outcomes)} runs are not whole: {failed[0].error}",
+            hint=f"what was measured is kept in {failed[0].folder}",
+            exit_code=EXIT_MEASUREMENT,
+        )
+
+
+@click.command("collect")
+@click.argument("name")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@click.option("--variant", metavar="V", help="Variant that was measured, where the record beside the report does not say.")
+@click.option("--machine", metavar="NAME", help="Name under results/ of the machine that measured; this one's hardware by default.")
+@click.option("--corpus", metavar="TEXT", help="Text that the prompts came from, where the file's name does not tell.")
+@click.option("--thinking", type=click.Choice(["default", "on", "off"]), help="Thinking mode, likewise.")
+@click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
+@root_option
+@json_option
+def collect_command(
+    name: str,
+    files: tuple[Path, ...],
+    variant: str | None,
+    machine: str | None,
+    corpus: str | None,
+    thinking: str | None,
+    dry_run: bool,
+    root: Path | None,
+    as_json: bool,
+) -> None:
+    """Take in llama-benchy reports made with the kit alone (its out/ folder by default) or elsewhere.
+
+    \b
+    Examples:
+      recipegen collect smoke-vllm-cpu
+      recipegen collect qwen36-35b-dflash result.json --variant ar --corpus prose --machine gb10-128g
+    """
+    from recipegen.bench.host import host_facts, machine_name
+    from recipegen.results.collect import collect
+
+    workspace = Workspace.open(root)
+    spec = workspace.spec(name)
+    folder = workspace.folder(spec)
+    found = list(files) or sorted(p for p in (folder / "out").glob("**/*.json") if not p.name.endswith(".meta.json"))
+    if not found:
+        raise RecipegenError(f"there is nothing to collect in {folder / 'out'}", hint="bash scripts/bench.sh makes a report there; or name FILEs")
+    taken = collect(folder, spec, found, variant=variant, machine=machine or machine_name(host_facts()),
+                    corpus=corpus, thinking=thinking, dry_run=dry_run)
+    if as_json:
+        rows = [{**asdict(one), "source": str(one.source), "folder": str(one.folder)} for one in taken]
+        click.echo(json.dumps(rows, indent=2))
+    for one in taken if not as_json else []:
+        state = "is here already" if one.already else "would go" if dry_run else "went"
+        left = f"; not planned by the recipe: {', '.join(one.left_out)}" if one.left_out else ""
+        click.echo(f"{one.source}: {', '.join(one.cells)} {state} in {one.folder}{left}")
+    if not dry_run:
+        write_index(workspace)
+
+
+@click.command("index")
+@click.option("--check", is_flag=True, help="Write nothing; fail when a table is stale.")
+@root_option
+@json_option
+def index_command(check: bool, root: Path | None, as_json: bool) -> None:
+    """Write the table of INDEX.md, and RESULTS.md of every recipe that has results.
+
+    \b
+    Example:
+      recipegen index --check
+    """
+    workspace = Workspace.open(root)
+    stale = write_index(workspace, write=not check)
+    names = [path.relative_to(workspace.repository.root).as_posix() for path in stale]
+    if as_json:
+        click.echo(json.dumps({"written" if not check else "stale": names}, indent=2))
+        raise SystemExit(CheckFailed.exit_code if check and stale else 0)
+    if check and stale:
+        raise CheckFailed(f"stale: {', '.join(names)}", hint="recipegen index")
+    click.echo("\n".join(f"wrote {name}" for name in names) or "up to date")
+
+
+def write_index(workspace: Workspace, *, write: bool = True) -> list[Path]:
+    """Bring INDEX.md and the RESULTS.md files up to date.
+
+    Returns:
+        The files that were stale.
+    """
+    from recipegen.files import write_atomic
+    from recipegen.publish.entry import entry_of
+    from recipegen.publish.index import build_index
+    from recipegen.publish.results_page import build_results_page
+    from recipegen.results.store import iter_runs
+
+    root = workspace.repository.root
+    entries = [entry_of(spec, workspace.folder(spec), f"recipes/{spec.name}") for spec in workspace.specs()]
+    index = workspace.repository.index
+    texts = {index: build_index(entries, index.read_text(encoding="utf-8") if index.is_file() else "")}
+    for entry in entries:
+        runs = list(iter_runs(entry.folder))
+        if runs:
+            texts[entry.folder / "RESULTS.md"] = build_results_page(entry, runs)
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in stale if write else []:
+        write_atomic(path, texts[path], within=root)
+    return stale
+
+
+@click.command("demo")
+@click.argument("folder", type=click.Path(path_type=Path), default="recipegen-demo")
+@click.option("--runs", type=click.IntRange(1, 100), default=3, show_default=True, help="Runs of each cell.")
+def demo_command(folder: Path, runs: int) -> None:
+    """The main job in a FOLDER of its own: a real llama.cpp server with Gemma-3-270M on this CPU, no Docker, no hub.
+
+    \b
+    Example:
+      recipegen demo /tmp/demo
+    """
+    from recipegen.demo import run_demo
+
+    run_demo(folder, runs)

@@ -1,0 +1,230 @@
+"""Commands about recipes themselves: init, new, list, show, catalog, lint, schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recipegen.cli import json_option, root_option
+from recipegen.errors import CheckFailed, SpecError
+from recipegen.workspace import Workspace
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(path_type=Path))
+def init_command(folder: Path) -> None:
+    """Make a new recipe repository in FOLDER: recipes/, patches/, INDEX.md, a schema for editors, a CI workflow.
+
+    \b
+    Example:
+      recipegen init my-recipes && cd my-recipes && recipegen new smoke-llamacpp
+    """
+    from recipegen.scaffold import init_repository
+
+    for path in init_repository(folder):
+        click.echo(f"  wrote {path}")
+    click.echo(f"next: cd {folder} && recipegen new smoke-llamacpp")
+
+
+@click.command("new")
+@click.argument("name")
+@click.option("--preset", metavar="P", help="Preset to start from; NAME itself by default.")
+@click.option("--from", "source", metavar="RECIPE", help="Recipe of this repository to copy.")
+@click.option("--model", metavar="HF_ID", help="Model on the Hugging Face hub to start from.")
+@root_option
+def new_command(name: str, preset: str | None, source: str | None, model: str | None, root: Path | None) -> None:
+    """Write recipes/NAME/recipe.yaml and render its kit.
+
+    \b
+    Examples:
+      recipegen new qwen36-35b-dflash
+      recipegen new my-prefill --preset qwen35-27b-prefill
+      recipegen new qwen36-35b-low --from qwen36-35b-dflash
+      recipegen new qwen3-8b --model Qwen/Qwen3-8B
+    """
+    if sum(option is not None for option in (preset, source, model)) > 1:
+        raise click.UsageError("--preset, --from and --model exclude each other")
+    from recipegen.scaffold import new_recipe
+
+    workspace = Workspace.open(root)
+    folder, kit = new_recipe(workspace, name, preset=preset, source=source, model=model)
+    click.echo(f"wrote {folder / 'recipe.yaml'} and rendered {len(kit)} files beside it")
+    click.echo(f"next: recipegen bench {name}   (or the three commands in {folder / 'README.md'})")
+
+
+@click.command("list")
+@root_option
+@json_option
+def list_command(root: Path | None, as_json: bool) -> None:
+    """List the recipes of this repository.
+
+    \b
+    Example:
+      recipegen list --json
+    """
+    specs = Workspace.open(root).specs()
+    rows = [
+        {
+            "name": spec.name,
+            "title": spec.title,
+            "status": spec.status,
+            "engine": spec.engine.name,
+            "quantization": spec.main_model.quantization,
+            "method": spec.variants[spec.headline].method,
+            "hardware": spec.hardware.label,
+            "variants": list(spec.variants),
+        }
+        for spec in specs
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    columns = ("name", "engine", "quantization", "method", "hardware", "status")
+    _table(columns, [[str(row[column]) for column in columns] for row in rows])
+
+
+@click.command("show")
+@click.argument("name")
+@click.option("--resolved", is_flag=True, help="The completed recipe, with nothing left to default.")
+@root_option
+@json_option
+def show_command(name: str, resolved: bool, root: Path | None, as_json: bool) -> None:
+    """Show the recipe NAME: as its author wrote it, or completed.
+
+    \b
+    Example:
+      recipegen show qwen36-35b-dflash --resolved
+    """
+    workspace = Workspace.open(root)
+    if resolved:
+        from recipegen.engines import engine
+
+        spec = workspace.spec(name)
+        data = spec.model_dump(mode="json", by_alias=True)
+        adapter = engine(spec.engine.name)
+        data["commands"] = {key: adapter.command(spec, key).symbolic() for key in spec.variants}
+        data["sha256"] = spec.sha256
+    else:
+        loaded = workspace.load(name)
+        if not as_json:
+            click.echo((workspace.repository.folder(name) / "recipe.yaml").read_text(encoding="utf-8"), nl=False)
+            return
+        data = loaded.document.data
+    _print_data(data, as_json)
+
+
+@click.group("catalog")
+def catalog_command() -> None:
+    """List or show presets and hardware profiles.
+
+    \b
+    Examples:
+      recipegen catalog list
+      recipegen catalog show qwen36-35b-dflash
+    """
+
+
+@catalog_command.command("list")
+@json_option
+def catalog_list(as_json: bool) -> None:
+    """List presets and hardware profiles."""
+    from recipegen import catalog
+    from recipegen.load.yamldoc import parse, read_text
+
+    rows = []
+    for name in catalog.preset_names():
+        file = catalog.preset_file(name)
+        rows.append({"id": name, "kind": "preset", "title": str(parse(read_text(file), file).data.get("title", ""))})
+    rows += [{"id": key, "kind": "hardware", "title": p.label} for key, p in catalog.hardware_profiles().items()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    _table(("id", "kind", "title"), [[row["id"], row["kind"], row["title"]] for row in rows])
+
+
+@catalog_command.command("show")
+@click.argument("entry", metavar="ID")
+@json_option
+def catalog_show(entry: str, as_json: bool) -> None:
+    """Show one preset or hardware profile."""
+    from recipegen import catalog
+    from recipegen.load.yamldoc import parse, read_text
+
+    profiles = catalog.hardware_profiles()
+    if entry in profiles:
+        _print_data(profiles[entry].model_dump(), as_json)
+        return
+    file = catalog.preset_file(entry)
+    if as_json:
+        click.echo(json.dumps(parse(read_text(file), file).data, indent=2))
+    else:
+        click.echo(read_text(file), nl=False)
+
+
+@click.command("lint")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--strict", is_flag=True, help="Warnings fail as errors do.")
+@root_option
+@json_option
+def lint_command(names: tuple[str, ...], strict: bool, root: Path | None, as_json: bool) -> None:
+    """Check recipes, all by default: every problem with file, line, column, cause and remedy.
+
+    \b
+    Example:
+      recipegen lint qwen36-35b-dflash --json
+    """
+    workspace = Workspace.open(root)
+    checked = list(names) or workspace.repository.names()
+    try:
+        workspace.specs(checked)
+        problems = []
+    except SpecError as error:
+        problems = error.problems
+    if as_json:
+        findings = [
+            {"file": str(p.where.file), "line": p.where.line, "column": p.where.column, "severity": "error",
+             "message": p.message, "hint": p.hint}
+            for p in problems
+        ]
+        click.echo(json.dumps({"checked": checked, "findings": findings}, indent=2))
+        raise SystemExit(2 if problems else 0)
+    if problems:
+        raise SpecError(problems)
+    click.echo(f"{len(checked)} recipe{'s' * (len(checked) != 1)} checked, nothing wrong")
+
+
+@click.command("schema")
+@click.option("--check", type=click.Path(path_type=Path, dir_okay=False), help="Fail when this file is not the schema.")
+def schema_command(check: Path | None) -> None:
+    """Print the JSON Schema of recipe.yaml, for editors and other tools.
+
+    \b
+    Example:
+      recipegen schema > recipe.schema.json
+    """
+    from recipegen.spec.schema import schema_text
+
+    if check is None:
+        click.echo(schema_text(), nl=False)
+    elif not check.is_file() or check.read_text(encoding="utf-8") != schema_text():
+        raise CheckFailed(f"{check} is not the schema of this version", hint=f"recipegen schema > {check}")
+
+
+def _table(header: tuple[str, ...], rows: list[list[str]]) -> None:
+    widths = [max(len(header[i]), *(len(row[i]) for row in rows)) if rows else len(header[i]) for i in range(len(header))]
+    for row in [list(header), *rows]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_data(data: Any, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(data, indent=2))
+        return
+    import yaml
+
+    click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100), nl=False)
+
+

@@ -1,0 +1,120 @@
+"""What the table and the results page need to know of a recipe. Owns no text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipegen.bench.host import gpu_slug, hardware_matches
+from recipegen.results.report import ReportCell
+from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, run_order
+
+if TYPE_CHECKING:
+    from recipegen.spec.completed import Spec
+    from recipegen.spec.model import Published
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """A recipe as its row shows it.
+
+    Attributes:
+        folder: recipes/<name>.
+        link: the folder as seen from the table's own folder, with forward slashes.
+        model: what the headline variant serves, in words.
+        method: speculative method of the headline variant; AR without one.
+        headline: the headline variant.
+        cell_id: the headline cell's id.
+        cell: what the headline cell measures.
+        hardware: label of the hardware that the recipe is written for.
+        gpu: that hardware's GPU; None when it needs none, so that any machine is its own.
+        published: figures of others, each with its source.
+    """
+
+    folder: Path
+    link: str
+    title: str
+    status: str
+    model: str
+    quantization: str
+    method: str
+    headline: str
+    cell_id: str
+    cell: ReportCell
+    hardware: str
+    gpu: str | None
+    published: tuple[Published, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.name
+
+    def is_own_hardware(self, record: RunRecord) -> bool:
+        """Whether a run was measured on the hardware that the recipe is written for.
+
+        Where nobody recorded the machine's facts, its name has to tell: `gb10-128g` holds the word gb10.
+        """
+        if record["host"] is not None:
+            return hardware_matches(record["host"], self.gpu)
+        return self.gpu is None or gpu_slug(self.gpu) in record["machine"].lower().split("-")
+
+
+def entry_of(spec: Spec, folder: Path, link: str) -> IndexEntry:
+    """The row of a recipe.
+
+    Args:
+        spec: the recipe, completed.
+        folder: its folder.
+        link: the folder as seen from INDEX.md.
+    """
+    model = spec.main_model
+    cell = spec.cell(spec.bench.headline)
+    return IndexEntry(
+        folder=folder,
+        link=link,
+        title=spec.title,
+        status=spec.status,
+        model=model.hf_id or model.served_name or folder.name,
+        quantization=model.quantization,
+        method=spec.variants[spec.headline].method,
+        headline=spec.headline,
+        cell_id=cell.id,
+        cell=ReportCell(cell.pp, cell.tg, cell.depth, cell.concurrency, False),
+        hardware=spec.hardware.label,
+        gpu=spec.hardware.gpu,
+        published=spec.published,
+    )
+
+
+Chosen = tuple[Path, RunRecord, CellRecord]
+"""A run's folder, its record, and the cell of it that is meant."""
+
+
+def headline_run(entry: IndexEntry) -> Chosen | None:
+    """The run whose figures stand in the table: its folder, its record, its headline cell.
+
+    The newest run of the headline variant that has the headline cell done, on the recipe's own hardware where
+    there is one, else on any. Runs that failed, were interrupted or never ended do not count.
+
+    Raises:
+        RecipegenError: a record that was looked at cannot be read.
+    """
+    other: Chosen | None = None
+    for folder in sorted(iter_runs(entry.folder), key=run_order, reverse=True):
+        record = load_run(folder)
+        cell = _headline_cell(entry, record)
+        if cell is None:
+            continue
+        if entry.is_own_hardware(record):
+            return folder, record, cell
+        other = other or (folder, record, cell)
+    return other
+
+
+def _headline_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:
+    if record["variant"] != entry.headline or record["status"] not in ("complete", "partial"):
+        return None
+    done = (c for c in record["cells"] if c["id"] == entry.cell_id and c["status"] == "done")
+    return next(done, None)

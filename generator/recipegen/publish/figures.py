@@ -1,0 +1,59 @@
+"""Figures as Markdown: measured ones with their n, published ones with their source. Owns no page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipegen.quoting import markdown_cell, markdown_text
+from recipegen.results.report import ReportCell, load_benchmark, metric_values
+from recipegen.results.store import CellRecord
+from recipegen.stats import Summary, summarize
+
+if TYPE_CHECKING:
+    from recipegen.spec.model import Published
+
+NOTHING = "–"
+METRICS = {"tg": "tg_throughput", "pp": "pp_throughput", "ttfr": "ttfr"}
+"""Short names to llama-benchy's: tok/s, tok/s, ms."""
+
+
+def cell_figures(folder: Path, cell: CellRecord) -> dict[str, Summary | None]:
+    """Warm figures of a measured cell, by short name; None for a metric without samples.
+
+    Args:
+        folder: the run's folder.
+        cell: a cell that is done.
+
+    Raises:
+        ReportRefused: its raw report is not there, was changed, or does not hold the cell.
+    """
+    shape = ReportCell(cell["pp"], cell["tg"], cell["depth"], cell["concurrency"], False)
+    benchmark = load_benchmark(folder / str(cell["file"]), shape, cell["sha256"])
+    values = {short: metric_values(benchmark, name) for short, name in METRICS.items()}
+    return {short: summarize(found, drop_first=True) if found else None for short, found in values.items()}
+
+
+def number(value: float) -> str:
+    """Two decimals, as the field writes medians: 102.05."""
+    return f"{value:.2f}"
+
+
+def table_row(*cells: str) -> str:
+    """A row of a table; every cell is finished Markdown."""
+    return f"| {' | '.join(markdown_cell(cell) for cell in cells)} |"
+
+
+def table_head(*columns: tuple[str, bool]) -> list[str]:
+    """Head of a table: titles, and whether a column holds figures."""
+    rule = "|".join("--:" if right else "---" for _, right in columns)
+    return [table_row(*(title for title, _ in columns)), f"|{rule}|"]
+
+
+def conditions(figure: Published) -> str:
+    """How a published figure came about, as far as it is known: `median, n=29, pp128 tg128 d0, sherlock`."""
+    parts = [figure.stat, f"n={figure.n}" if figure.n else "n not given"]
+    parts += [f"pp{figure.pp} tg{figure.tg} d{figure.depth}", figure.corpus or "corpus not given"]
+    if figure.thinking != "default":
+        parts.append(f"thinking {figure.thinking}")
+    return ", ".join(markdown_text(part) for part in [*parts, *([figure.note] if figure.note else [])])

@@ -1,0 +1,115 @@
+"""New repositories and new recipes. Owns what they begin with; overwrites nothing that is there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipegen.errors import RecipegenError, Where
+from recipegen.files import write_atomic
+from recipegen.load.repo import INDEX_FILE, RECIPE_FILE
+from recipegen.spec.model import SLUG
+from recipegen.spec.schema import SCHEMA_FILE, schema_text
+
+if TYPE_CHECKING:
+    from recipegen.render.kit import Kit
+    from recipegen.workspace import Workspace
+
+INDEX_INTRO = """# Results
+
+One row a recipe: the headline variant's headline cell. `recipegen index` writes the table; text outside its markers is
+yours.
+
+"""
+SCHEMA_LINE = f"# yaml-language-server: $schema=../../{SCHEMA_FILE}"
+
+
+def init_repository(folder: Path) -> list[Path]:
+    """Make a repository for recipes; files that are there already are kept.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RecipegenError: the folder is a repository already, or is not a folder.
+    """
+    from recipegen.publish.index import build_index
+    from recipegen.render.templates import Templates
+
+    if folder.exists() and not folder.is_dir():
+        raise RecipegenError("is not a folder", where=Where(folder))
+    if (folder / "recipes").exists():
+        raise RecipegenError(f"{folder} is a recipe repository already", hint=f"recipegen new NAME --root {folder}")
+    templates = Templates()
+    files = {
+        "recipes/.gitkeep": "",
+        "patches/.gitkeep": "",
+        INDEX_FILE: build_index([], INDEX_INTRO),
+        SCHEMA_FILE: schema_text(),
+        "README.md": templates.render("repo/README.md.j2", name=folder.resolve().name),
+        ".gitignore": templates.render("repo/gitignore.j2"),
+        ".github/workflows/recipes.yml": templates.render("repo/workflow.yml.j2"),
+    }
+    written = []
+    for path, text in files.items():
+        target = folder / path
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(target, text)
+            written.append(target)
+    return written
+
+
+def recipe_text(name: str, text: str) -> str:
+    """A preset's or a recipe's text under another name, led by the schema line for editors."""
+    lines = [line for line in text.splitlines() if not line.startswith("# yaml-language-server:")]
+    body = "\n".join([SCHEMA_LINE, *lines]) + "\n"
+    return re.sub(r"(?m)^name:.*$", f"name: {name}", body, count=1)
+
+
+def new_recipe(
+    workspace: Workspace, name: str, *, preset: str | None = None, source: str | None = None, model: str | None = None
+) -> tuple[Path, Kit]:
+    """Write a recipe and render its kit; on any error nothing is left behind.
+
+    Returns:
+        The recipe's folder and its kit.
+
+    Raises:
+        RecipegenError: the name is not one, is taken, or no preset is called so.
+    """
+    from recipegen import catalog
+    from recipegen.complete import complete
+    from recipegen.load.yamldoc import read_text
+    from recipegen.render.write import write_kit
+
+    if not re.fullmatch(SLUG, name) or len(name) > 63:
+        raise RecipegenError(
+            f"{name!r} cannot name a recipe",
+            hint="lower-case letters, digits and single . _ - between them: it names a folder and an image",
+        )
+    folder = workspace.repository.recipes / name
+    if folder.exists():
+        raise RecipegenError(f"{folder} is there already", hint="choose another name, or edit its recipe.yaml")
+    if model is not None:
+        from recipegen.hub import recipe_from_hub
+
+        text = recipe_from_hub(name, model)
+    elif source is not None:
+        text = read_text(workspace.repository.folder(source) / RECIPE_FILE)
+    else:
+        text = read_text(catalog.preset_file(preset or name))
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True)
+        write_atomic(folder / RECIPE_FILE, recipe_text(name, text))
+        kit = workspace.kit(complete(workspace.load(name).recipe))
+        write_kit(kit, folder)
+    except BaseException:
+        shutil.rmtree(made[-1], ignore_errors=True)
+        raise
+    return folder, kit
+
+

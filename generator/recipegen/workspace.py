@@ -1,0 +1,118 @@
+"""A repository's recipes, loaded, checked and completed. Owns the way from a name to a Spec, for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipegen.errors import Problem, RecipegenError, SpecError
+from recipegen.load.repo import RECIPE_FILE, Repository, find_repository
+
+if TYPE_CHECKING:
+    from recipegen.load.recipe import Loaded
+    from recipegen.load.yamldoc import Document
+    from recipegen.render.kit import Kit
+    from recipegen.render.patches import Patch
+    from recipegen.render.templates import Templates
+    from recipegen.spec.completed import Spec
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A repository and what its recipes are rendered with."""
+
+    repository: Repository
+
+    @classmethod
+    def open(cls, root: Path | None) -> Workspace:
+        """The repository named, or the one around the current folder."""
+        return cls(find_repository(Path.cwd(), root))
+
+    @cached_property
+    def patches(self) -> dict[str, Patch]:
+        """The repository's patches on top of those that recipegen ships."""
+        from recipegen.render.kit import repository_patches
+
+        return repository_patches(self.repository.root)
+
+    @cached_property
+    def templates(self) -> Templates:
+        """The repository's templates before those that recipegen ships."""
+        from recipegen.render.templates import Templates
+
+        return Templates(self.repository.root / "templates")
+
+    def load(self, name: str) -> Loaded:
+        """One recipe as its author wrote it, checked.
+
+        Raises:
+            SpecError: with every problem in it.
+        """
+        return self.load_file(self.repository.folder(name) / RECIPE_FILE)
+
+    def load_file(self, file: Path) -> Loaded:
+        """One recipe file, checked as a recipe of this repository."""
+        from recipegen.catalog import preset_file
+        from recipegen.checks import cross_check
+        from recipegen.load.recipe import load_recipe
+
+        def names(document: Document) -> list[Problem]:
+            return cross_check(document, patches=self.patches)
+
+        def folder(document: Document) -> list[Problem]:
+            given = document.data.get("name")
+            if isinstance(given, str) and given != file.parent.name:
+                where = document.where(("name",))
+                return [Problem(where, f"the name {given!r} is not the folder's", f"folder: {file.parent.name}")]
+            return []
+
+        return load_recipe(file, preset=preset_file, checks=(names, folder))
+
+    def spec(self, name: str) -> Spec:
+        """One recipe with nothing left to default."""
+        from recipegen.complete import complete
+
+        return complete(self.load(name).recipe)
+
+    def specs(self, names: Iterable[str] = ()) -> list[Spec]:
+        """Several recipes, all by default.
+
+        Raises:
+            SpecError: with every problem of every recipe.
+        """
+        found: list[Spec] = []
+        problems: list[Problem] = []
+        for name in names or self.repository.names():
+            try:
+                found.append(self.spec(name))
+            except SpecError as error:
+                problems += error.problems
+        if problems:
+            raise SpecError(problems)
+        return found
+
+    def kit(self, spec: Spec) -> Kit:
+        """The rendered kit of a recipe, in memory."""
+        from recipegen.render.kit import render_kit
+
+        return render_kit(spec, self.templates, self.patches)
+
+    def folder(self, spec: Spec) -> Path:
+        """The folder of a recipe."""
+        return self.repository.recipes / spec.name
+
+
+def variant_of(spec: Spec, name: str | None) -> str:
+    """The variant named, or the headline.
+
+    Raises:
+        RecipegenError: there is none of that name.
+    """
+    if name is None:
+        return spec.headline
+    if name not in spec.variants:
+        raise RecipegenError(f"{spec.name} has no variant {name!r}", hint=f"there are: {', '.join(spec.variants)}")
+    return name

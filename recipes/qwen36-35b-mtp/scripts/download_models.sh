@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Rendered by recipegen from recipe.yaml; edits here are lost. Change recipe.yaml, then `recipegen render`.
+# Fetches the models of Qwen3.6-35B-A3B NVFP4 (NVIDIA) with MTP at their pinned revisions; what is there already is not fetched again.
+set -euo pipefail
+# Usage: bash scripts/download_models.sh [VARIANT...]   (mtp and ar by default)
+
+export HF_HOME="${HF_HOME:-$HOME/.cache/huggingface}"
+target="$HF_HOME"
+# Which models each variant opens.
+declare -A wanted_by=(
+    [mtp]=model
+    [ar]=model
+)
+if (($# == 0)); then
+    set -- mtp ar
+fi
+declare -A wanted=()
+for variant in "$@"; do
+    if [[ -z "${wanted_by[$variant]:-}" ]]; then
+        echo "no variant '$variant'; there are: ${!wanted_by[*]}" >&2
+        exit 2
+    fi
+    for key in ${wanted_by[$variant]}; do wanted[$key]=1; done
+done
+
+# Free space first: a half-filled disk helps nobody. $1: gigabytes (10^9 bytes) still to come.
+need_space() {
+    local need_kb=$(($1 * 1000000 / 1024)) free_kb
+    mkdir -p "$target"
+    free_kb="$(df --output=avail -k "$target" | tail -n 1)"
+    if ((free_kb < need_kb)); then
+        echo "not enough space in $target: $((need_kb / 1048576)) GiB needed, $((free_kb / 1048576)) GiB free" >&2
+        echo "free some space, or set HF_HOME to another disk" >&2
+        exit 3
+    fi
+}
+
+run_hf() {
+    if command -v hf >/dev/null; then
+        hf "$@"
+    elif command -v uvx >/dev/null; then
+        uvx --from huggingface_hub hf "$@"
+    else
+        echo "neither 'hf' nor 'uvx' is here: pip install huggingface_hub" >&2
+        exit 3
+    fi
+}
+
+# $1 key, $2 repository, $3 revision or empty, $4 folder, $5 gated or empty; then options for hf.
+fetch() {
+    local key="$1" repo="$2" revision="$3" folder="$4" gated="$5"
+    shift 5
+    echo "== $key: $repo${revision:+ at $revision}" >&2
+    local options=("$@")
+    if [[ -n "$revision" ]]; then options+=(--revision "$revision"); fi
+    : "$folder is not used: the models lie in the cache under $HF_HOME"
+    if ! run_hf download "$repo" "${options[@]}"; then
+        echo "$repo was not fetched." >&2
+        if [[ -n "$gated" ]]; then
+            echo "It is gated: accept its terms at https://huggingface.co/$repo, then 'hf auth login' or HF_TOKEN." >&2
+        fi
+        exit 3
+    fi
+}
+
+need=0
+if [[ -n "${wanted[model]:-}" ]]; then need=$((need + 19)); fi
+need_space "$need"
+
+if [[ -n "${wanted[model]:-}" ]]; then
+    fetch model nvidia/Qwen3.6-35B-A3B-NVFP4 '' Qwen3.6-35B-A3B-NVFP4 ''
+fi
+echo "models are in $target" >&2

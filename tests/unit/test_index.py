@@ -1,0 +1,361 @@
+"""INDEX.md and RESULTS.md: figures from raw reports, hand-written text kept, hostile words harmless."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from results_factory import NOBODY, benchmark, published, real_report, report, write_json
+
+from recipegen.errors import EXIT_FINDINGS, RecipegenError, SpecError
+from recipegen.files import sha256_file
+from recipegen.publish.entry import IndexEntry
+from recipegen.publish.index import BEGIN, END, build_index
+from recipegen.publish.results_page import build_results_page
+from recipegen.results.report import ReportCell
+from recipegen.results.store import RunWriter, iter_runs, new_run
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "results"
+CELL = "prose-pp2048-tg128-d0-c1"
+GB10 = {"gpus": [{"name": "NVIDIA GB10"}]}
+H100 = {"gpus": [{"name": "NVIDIA H100 80GB HBM3"}]}
+
+
+def entry(root: Path, name: str = "tiny", **other: Any) -> IndexEntry:
+    fields: dict[str, Any] = {
+        "folder": root / "recipes" / name,
+        "link": f"recipes/{name}",
+        "title": "Tiny recipe",
+        "status": "planned",
+        "model": "owner/Tiny-NVFP4",
+        "quantization": "NVFP4",
+        "method": "DFlash",
+        "headline": "dflash",
+        "cell_id": CELL,
+        "cell": ReportCell(2048, 128, 0, 1, False),
+        "hardware": "DGX Spark (GB10)",
+        "gpu": "GB10",
+    }
+    return IndexEntry(**{**fields, **other})
+
+
+def measured(
+    of: IndexEntry,
+    hour: int = 7,
+    shown: Any = None,
+    machine: str = "gb10-128g",
+    variant: str = "dflash",
+    status: Any = "complete",
+    host: Any = GB10,
+    cell_id: str = CELL,
+    cell_status: Any = "done",
+    error: str | None = None,
+    raw: Path | None = None,
+    **other: Any,
+) -> Path:
+    """A run with one cell, as bench would leave it."""
+    at = datetime(2026, 11, 21, hour, tzinfo=UTC)
+    record = new_run(
+        recipe={"name": of.name, "title": of.title, "spec_sha256": None, "kit_sha256": None},
+        variant=variant,
+        method="AR" if variant == "ar" else "DFlash",
+        machine=machine,
+        started=at,
+        llama_benchy="0.4.0",
+    )
+    record.update(host=host, **other)
+    writer = RunWriter(of.folder, record, NOBODY)
+    path = writer.folder / f"{cell_id}.json"
+    shown = shown or benchmark()
+    if cell_status == "done":
+        path.write_bytes(raw.read_bytes()) if raw else write_json(path, report(shown))
+    writer.add_cell(
+        {
+            **{"id": cell_id, "corpus": "prose", "corpus_sha256": None, "pp": shown["prompt_size"]},
+            **{"tg": shown["response_size"], "depth": shown["context_size"], "concurrency": shown["concurrency"]},
+            **{"thinking": "default", "runs": 4, "status": cell_status, "argv": None, "error": error},
+            "file": path.name if cell_status == "done" else None,
+            "sha256": sha256_file(path) if cell_status == "done" else None,
+            "started": "2026-11-21T07:01:00Z",
+            "ended": f"2026-11-21T{hour:02}:05:00Z",
+        }
+    )
+    writer.finish(status, ended=at.replace(minute=9))
+    return writer.folder
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Cells of every row, by folder: a bar ends a cell unless a backslash stands before it (GFM)."""
+    found = {}
+    for line in text.split("\n"):
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if line.startswith("| ["):
+            found[cells[0].split("]")[0][1:]] = cells
+    return found
+
+
+def row(one: IndexEntry) -> dict[str, str]:
+    columns = ("recipe", "model", "quant", "method", "tg", "pp", "published", "hardware", "date", "status")
+    (cells,) = rows(build_index([one])).values()
+    return dict(zip(columns, cells, strict=True))
+
+
+def golden(name: str, text: str) -> None:
+    """Holds a text against tests/golden/results; RECIPEGEN_UPDATE_GOLDEN=1 writes it anew."""
+    path = GOLDEN / name
+    if os.environ.get("RECIPEGEN_UPDATE_GOLDEN") == "1":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def example(root: Path) -> list[IndexEntry]:
+    """Recipes of all kinds: measured, published only, neither, and one for any CPU."""
+    figures = (
+        published(),
+        published(value=88.24, corpus="codegen", note="same server"),
+        published(metric="pp", pp=2048, tg=32, value=2575.12, stat="mean", n=None, corpus=None, thinking="default"),
+        published(variant="ar", value=42.98),
+    )
+    own = entry(root, "b-measured", title="Measured | here", status="measured", published=figures)
+    measured(own, image={"ref": "recipegen/b-measured:dflash", "id": "sha256:" + "a" * 64})
+    measured(own, hour=6, variant="ar", machine="h100-80g", host=H100)
+    measured(own, hour=8, status="failed", cell_status="failed", error="server exited with 137\nKilled |")
+    only = entry(root, "a-published", published=figures[:1])
+    cpu = entry(root, "c-cpu", method="AR", headline="ar", hardware="any CPU", gpu=None, quantization="none")
+    measured(cpu, variant="ar", machine="cpu-x86-64-2c", host={"gpus": []})
+    return [own, only, cpu, entry(root, "d-nothing", title="Nothing yet")]
+
+
+def test_the_whole_index(tmp_path: Path) -> None:
+    golden("INDEX.md", build_index(example(tmp_path), "# Recipes\n\nHand-written.\n"))
+
+
+def test_the_whole_results_page(tmp_path: Path) -> None:
+    own = example(tmp_path)[0]
+    golden("RESULTS.md", build_results_page(own, iter_runs(own.folder)))
+
+
+def test_the_order_given_does_not_matter(tmp_path: Path) -> None:
+    entries = example(tmp_path)
+    assert build_index(entries) == build_index(reversed(entries)) == build_index(entries)
+    runs = list(iter_runs(entries[0].folder))
+    assert build_results_page(entries[0], runs) == build_results_page(entries[0], reversed(runs))
+
+
+def test_warm_median_and_n(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    measured(one, shown=benchmark(tgs=[1.0, 10.0, 20.0, 30.004], pps=[1.0, 100.0]))
+    got = row(one)
+    assert (got["tg"], got["pp"]) == ("20.00 (n=3)", "100.00 (n=1)")
+    assert (got["date"], got["hardware"], got["published"]) == ("2026-11-21", "DGX Spark (GB10)", "–")
+
+
+def test_a_real_report(tmp_path: Path) -> None:
+    raw = real_report("qwen36-35b-a3b-dflash-spark/results/result-sherlock-thinkON.json")
+    one = entry(tmp_path, cell=ReportCell(128, 128, 0, 1, False), published=(published(),))
+    measured(one, shown=benchmark(pp=128), raw=raw)
+    got = row(one)
+    assert (got["tg"], got["pp"]) == ("103.60 (n=29)", "847.14 (n=29, pp128)")
+    assert got["published"] == "tg128 [102.05](https://example.org/result) ¹"
+
+
+def test_the_newest_run_of_the_headline_variant_counts(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    for hour, rate, options in [
+        (3, 30.0, {}),
+        (9, 90.0, {"variant": "ar"}),
+        (8, 80.0, {"status": "interrupted"}),
+        (7, 70.0, {"status": "running"}),
+        (6, 60.0, {"cell_id": "code-pp2048-tg128-d0-c1"}),
+        (5, 50.0, {"status": "failed", "cell_status": "failed"}),
+        (4, 40.0, {"status": "partial", "machine": "gb10-64g"}),
+    ]:
+        measured(one, hour=hour, shown=benchmark(tgs=[rate]), **options)
+    assert row(one)["tg"] == "40.00 (n=1)"
+
+
+def test_own_hardware_goes_before_newer_runs_elsewhere(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    measured(one, hour=8, shown=benchmark(tgs=[80.0]), machine="h100-80g", host=H100)
+    measured(one, hour=7, shown=benchmark(tgs=[70.0]), machine="cpu-x86-64", host={"gpus": []})
+    got = row(one)
+    assert (got["tg"], got["hardware"]) == ("80.00 (n=1)", "DGX Spark (GB10), measured on h100-80g")
+    measured(one, hour=3, shown=benchmark(tgs=[30.0]))
+    assert (row(one)["tg"], row(one)["hardware"]) == ("30.00 (n=1)", "DGX Spark (GB10)")
+
+
+@pytest.mark.parametrize(("machine", "own"), [("gb10-128g", True), ("my-GB10", True), ("h100-80g", False)])
+def test_without_facts_the_machines_name_tells(tmp_path: Path, machine: str, own: bool) -> None:
+    one = entry(tmp_path)
+    measured(one, machine=machine, host=None, origin="collected")
+    got = row(one)
+    assert got["tg"] == "41.00 (n=3, collected)"
+    assert ("measured on" not in got["hardware"]) is own
+
+
+def test_other_shapes_say_so(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    measured(one, shown=benchmark(pp=512, tg=32, depth=4096, concurrency=4))
+    got = row(one)
+    assert got["tg"] == "41.00 (n=3, tg32, c4, d4096)"
+    assert got["pp"] == "950.00 (n=3, pp512, c4, d4096)"
+
+
+def test_a_metric_without_samples(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    measured(one, shown=benchmark(tg_throughput=None))
+    assert (row(one)["tg"], row(one)["pp"]) == ("–", "950.00 (n=3)")
+    assert "| 0/3/3 | – | – | – | 950.00 |" in build_results_page(one, iter_runs(one.folder))
+
+
+def test_published_figures_prefer_the_headline_cells_shape(tmp_path: Path) -> None:
+    one = entry(tmp_path, published=(published(value=1.0), published(value=2.0, pp=2048), published(variant="ar")))
+    assert row(one)["published"] == "tg128 [2.00](https://example.org/result) ¹"
+    assert row(entry(tmp_path, published=(published(variant="ar"),)))["published"] == "–"
+
+
+def test_published_figures_never_stand_among_measured_ones(tmp_path: Path) -> None:
+    got = row(entry(tmp_path, published=(published(),)))
+    assert (got["tg"], got["pp"], got["date"]) == ("not measured", "not measured", "–")
+
+
+def test_alike_conditions_share_a_note(tmp_path: Path) -> None:
+    entries = [entry(tmp_path, f"r{n:02}", published=(published(corpus=f"text {n % 11}"),)) for n in range(22)]
+    text = build_index(entries)
+    assert rows(text)["r10"][6].endswith(" ¹¹") and rows(text)["r21"][6].endswith(" ¹¹")
+    assert text.count("not measured here:") == 11
+
+
+HOSTILE = [
+    "a | b || c",
+    "a \\| b",
+    "`code` ``more``",
+    "<script>alert(1)</script>",
+    "<!-- recipegen:index:end -->",
+    "[x](javascript:alert(1)) ![y](z)",
+    "\u202eevil\u202c \u200f",
+    "line\nbreak\r\n\u2028| x | y |",
+    "$(id) ${HOME} $x^2$",
+    "@someone #1 https://example.org",
+    "- item",
+    "*bold* _it_ ~~no~~",
+]
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_hostile_words_stay_in_their_cell(tmp_path: Path, words: str) -> None:
+    note = published(corpus=words, note=words, source="https://example.org/a)b|c`<d>")
+    one = entry(tmp_path, title=words, model=words, quantization=words, method=words, published=(note,))
+    measured(one, machine="h100", host=H100, error=words, cell_status="done")
+    text = build_index([one], "before\n")
+    assert len(text.split("\n")) == len(build_index([entry(tmp_path, published=(published(),))], "before\n").split("\n"))
+    (cells,) = rows(text).values()
+    assert len(cells) == 10
+    assert [line.strip() for line in text.splitlines()].count(END) == 1
+    assert not re.search(r"<(?!!-- recipegen:index:(begin|end) -->)", text)
+    assert not re.search("[\u202a-\u202e\u200e\u200f\u2028]", text)
+    assert build_index([one], text) == text
+    page = build_results_page(one, iter_runs(one.folder))
+    assert len({len(re.split(r"(?<!\\)\|", line)) for line in page.split("\n") if line.startswith(f"| {CELL[:5]}")}) == 1
+    assert "<script" not in page and "\u202e" not in page
+
+
+def test_a_hostile_folder_of_results(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    folder = measured(one, machine="h100", host=H100)
+    folder.parent.rename(folder.parent.with_name("a | [b](c)\n<d>"))
+    (cells,) = rows(build_index([one])).values()
+    assert len(cells) == 10 and cells[7].startswith("DGX Spark (GB10), measured on a \\|")
+    page = build_results_page(one, iter_runs(one.folder))
+    assert "results/a%20%7C%20%5Bb%5D%28c%29%0A%3Cd%3E/" in page
+
+
+def test_text_around_the_table_is_kept_byte_for_byte(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    before, after = "# Mine\r\n\x0c\u2028 \t", " \t\r\nand `" + END + "` in prose\r\nno line end"
+    text = build_index([one], f"{before}{BEGIN}\r\nold\r\n{END}{after}")
+    assert text.startswith(before + BEGIN + "\r\n") and text.endswith(END + after)
+    assert "old" not in text and "\n" not in text.replace("\r\n", "")
+    assert build_index([one], text) == text
+
+
+@pytest.mark.parametrize("start", ["", "# Mine\n", "# Mine", "# Mine\r\n"])
+def test_a_file_without_markers_gets_the_table_after_it(tmp_path: Path, start: str) -> None:
+    text = build_index([entry(tmp_path)], start)
+    assert text.startswith(start) and text.count(BEGIN) == text.count(END) == 1
+    assert text.endswith("\n") and build_index([entry(tmp_path)], text) == text
+    if start:
+        assert text.removeprefix(start).lstrip("\r\n").startswith(BEGIN)
+        assert re.match(r"(\r?\n)+", text.removeprefix(start))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{BEGIN}\n",
+        f"{END}\n",
+        f"{END}\n{BEGIN}\n",
+        f"{BEGIN}\n{BEGIN}\n{END}\n",
+        f"{BEGIN}\n{END}\n{END}\n",
+        f"{BEGIN}\n{END}\n{BEGIN}\n{END}\n",
+    ],
+)
+def test_broken_markers_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RecipegenError, match="markers are broken") as caught:
+        build_index([entry(tmp_path)], text)
+    assert "leave one line" in caught.value.hint
+
+
+def test_every_broken_record_is_reported(tmp_path: Path) -> None:
+    gone, edited, newer, fine = (entry(tmp_path, name) for name in ("gone", "edited", "newer", "fine"))
+    (measured(gone) / f"{CELL}.json").unlink()
+    raw = measured(edited) / f"{CELL}.json"
+    raw.write_text(raw.read_text().replace("42.0", "99.0"))
+    record = measured(newer) / "run.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "format": "recipegen-run/9"}))
+    measured(fine)
+    with pytest.raises(SpecError) as caught:
+        build_index([gone, edited, newer, fine])
+    text = "\n".join(map(str, caught.value.problems))
+    assert len(caught.value.problems) == 3
+    assert "No such file" in text and "SHA-256 differs" in text and "recipegen-run/9" in text
+    assert caught.value.exit_code == EXIT_FINDINGS
+    for one in (gone, edited, newer):
+        with pytest.raises(SpecError):
+            build_results_page(one, iter_runs(one.folder))
+
+
+def test_only_the_needed_reports_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = entry(tmp_path)
+    for hour in range(5):
+        measured(one, hour=hour)
+        measured(one, hour=hour, variant="ar")
+    opened: list[str] = []
+    really = os.open
+
+    def watch(path: Any, *args: Any, **options: Any) -> int:
+        opened.append(str(path))
+        return really(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", watch)
+    build_index([one])
+    assert [path for path in opened if path.endswith(f"{CELL}.json")] == [
+        str(one.folder / "results" / "gb10-128g" / "20261121T040000Z-dflash" / f"{CELL}.json")
+    ]
+
+
+def test_an_empty_repository() -> None:
+    text = build_index([])
+    assert text.startswith(BEGIN) and "| recipe | model |" in text
+
+
+def test_a_page_without_runs(tmp_path: Path) -> None:
+    text = build_results_page(entry(tmp_path), [])
+    assert "Nothing has been measured yet." in text and "Published elsewhere" not in text
+    assert text.endswith("\n") and not text.endswith("\n\n")
