@@ -27,7 +27,9 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def take(recipe: Path, *paths: Path, the_spec: Any = None, **options: Any) -> list[Collected]:
-    return collect(recipe, the_spec or spec(), paths, **{"variant": "dflash", "machine": "gb10-128g", **options})
+    return collect(
+        recipe, the_spec or spec(), paths, **{"variant": "dflash", "machine": "gb10-128g", **options}
+    )
 
 
 def refusal(recipe: Path, *paths: Path, the_spec: Any = None, **options: Any) -> str:
@@ -67,7 +69,12 @@ def test_a_report_of_the_kit(tmp_path: Path, recipe: Path) -> None:
     assert (record["origin"], record["status"], record["runner"]) == ("kit", "partial", None)
     assert (record["started"], record["ended"]) == ("2026-11-20T09:58:00Z", "2026-11-20T10:00:01Z")
     assert record["engine"] == {"name": None, "version": "0.32.0"}
-    assert record["recipe"] == {"name": "tiny", "title": "Tiny recipe", "spec_sha256": None, "kit_sha256": "4" * 64}
+    assert record["recipe"] == {
+        "name": "tiny",
+        "title": "Tiny recipe",
+        "spec_sha256": None,
+        "kit_sha256": "4" * 64,
+    }
     assert record["cells"] == [
         {
             **{"id": PROSE, "corpus": "prose", "corpus_sha256": "c" * 64, "pp": 2048, "tg": 128, "depth": 0},
@@ -254,7 +261,11 @@ def test_a_file_named_after_a_cell_that_it_did_not_measure(tmp_path: Path, recip
 @pytest.mark.parametrize(
     ("shown", "options", "message"),
     [
-        (benchmark(pp=512), {}, f"measured pp512 tg128 d0 c1, which the recipe does not plan\n    planned: {PROSE}"),
+        (
+            benchmark(pp=512),
+            {},
+            f"measured pp512 tg128 d0 c1, which the recipe does not plan\n    planned: {PROSE}",
+        ),
         (benchmark(depth=4096), {}, "measured pp2048 tg128 d4096 c1"),
         (benchmark(), {"corpus": "poems"}, "the recipe plans no pp2048 tg128 d0 c1 with corpus poems"),
         (benchmark(), {"variant": None}, "--variant: one of dflash, ar"),

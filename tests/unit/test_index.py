@@ -77,7 +77,11 @@ def measured(
     writer.add_cell(
         {
             **{"id": cell_id, "corpus": "prose", "corpus_sha256": None, "pp": shown["prompt_size"]},
-            **{"tg": shown["response_size"], "depth": shown["context_size"], "concurrency": shown["concurrency"]},
+            **{
+                "tg": shown["response_size"],
+                "depth": shown["context_size"],
+                "concurrency": shown["concurrency"],
+            },
             **{"thinking": "default", "runs": 4, "status": cell_status, "argv": None, "error": error},
             "file": path.name if cell_status == "done" else None,
             "sha256": sha256_file(path) if cell_status == "done" else None,
@@ -119,7 +123,9 @@ def example(root: Path) -> list[IndexEntry]:
     figures = (
         published(),
         published(value=88.24, corpus="codegen", note="same server"),
-        published(metric="pp", pp=2048, tg=32, value=2575.12, stat="mean", n=None, corpus=None, thinking="default"),
+        published(
+            metric="pp", pp=2048, tg=32, value=2575.12, stat="mean", n=None, corpus=None, thinking="default"
+        ),
         published(variant="ar", value=42.98),
     )
     own = entry(root, "b-measured", title="Measured | here", status="measured", published=figures)
@@ -215,7 +221,9 @@ def test_a_metric_without_samples(tmp_path: Path) -> None:
 
 
 def test_published_figures_prefer_the_headline_cells_shape(tmp_path: Path) -> None:
-    one = entry(tmp_path, published=(published(value=1.0), published(value=2.0, pp=2048), published(variant="ar")))
+    one = entry(
+        tmp_path, published=(published(value=1.0), published(value=2.0, pp=2048), published(variant="ar"))
+    )
     assert row(one)["published"] == "tg128 [2.00](https://example.org/result) ¹"
     assert row(entry(tmp_path, published=(published(variant="ar"),)))["published"] == "–"
 
@@ -226,7 +234,9 @@ def test_published_figures_never_stand_among_measured_ones(tmp_path: Path) -> No
 
 
 def test_alike_conditions_share_a_note(tmp_path: Path) -> None:
-    entries = [entry(tmp_path, f"r{n:02}", published=(published(corpus=f"text {n % 11}"),)) for n in range(22)]
+    entries = [
+        entry(tmp_path, f"r{n:02}", published=(published(corpus=f"text {n % 11}"),)) for n in range(22)
+    ]
     text = build_index(entries)
     assert rows(text)["r10"][6].endswith(" ¹¹") and rows(text)["r21"][6].endswith(" ¹¹")
     assert text.count("not measured here:") == 11
@@ -254,7 +264,9 @@ def test_hostile_words_stay_in_their_cell(tmp_path: Path, words: str) -> None:
     one = entry(tmp_path, title=words, model=words, quantization=words, method=words, published=(note,))
     measured(one, machine="h100", host=H100, error=words, cell_status="done")
     text = build_index([one], "before\n")
-    assert len(text.split("\n")) == len(build_index([entry(tmp_path, published=(published(),))], "before\n").split("\n"))
+    assert len(text.split("\n")) == len(
+        build_index([entry(tmp_path, published=(published(),))], "before\n").split("\n")
+    )
     (cells,) = rows(text).values()
     assert len(cells) == 10
     assert [line.strip() for line in text.splitlines()].count(END) == 1
@@ -262,7 +274,16 @@ def test_hostile_words_stay_in_their_cell(tmp_path: Path, words: str) -> None:
     assert not re.search("[\u202a-\u202e\u200e\u200f\u2028]", text)
     assert build_index([one], text) == text
     page = build_results_page(one, iter_runs(one.folder))
-    assert len({len(re.split(r"(?<!\\)\|", line)) for line in page.split("\n") if line.startswith(f"| {CELL[:5]}")}) == 1
+    assert (
+        len(
+            {
+                len(re.split(r"(?<!\\)\|", line))
+                for line in page.split("\n")
+                if line.startswith(f"| {CELL[:5]}")
+            }
+        )
+        == 1
+    )
     assert "<script" not in page and "\u202e" not in page
 
 
@@ -278,7 +299,7 @@ def test_a_hostile_folder_of_results(tmp_path: Path) -> None:
 
 def test_text_around_the_table_is_kept_byte_for_byte(tmp_path: Path) -> None:
     one = entry(tmp_path)
-    before, after = "# Mine\r\n\x0c\u2028 \t", " \t\r\nand `" + END + "` in prose\r\nno line end"
+    before, after = "# Mine\r\n\x0c\u2028\r\n \t", " \t\r\nand `" + END + "` in prose\r\nno line end"
     text = build_index([one], f"{before}{BEGIN}\r\nold\r\n{END}{after}")
     assert text.startswith(before + BEGIN + "\r\n") and text.endswith(END + after)
     assert "old" not in text and "\n" not in text.replace("\r\n", "")

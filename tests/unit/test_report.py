@@ -15,7 +15,14 @@ from results_factory import REAL, benchmark, report, write_json
 from recipegen.errors import EXIT_USAGE, SpecError
 from recipegen.files import sha256_file
 from recipegen.results import report as module
-from recipegen.results.report import ReportCell, ReportRefused, cell_of, check_report, load_benchmark, load_report
+from recipegen.results.report import (
+    ReportCell,
+    ReportRefused,
+    cell_of,
+    check_report,
+    load_benchmark,
+    load_report,
+)
 
 
 def reasons(source: Any) -> str:
@@ -97,7 +104,10 @@ def test_a_cut_file_names_its_line(tmp_path: Path) -> None:
     [
         ({"benchmarks": []}, ["holds no benchmark"]),
         ({"benchmarks": None}, ["benchmarks: input should be a valid list"]),
-        ({"benchmarks": [{}]}, ["benchmarks[0].concurrency: field required", "benchmarks[0].prompt_size: field"]),
+        (
+            {"benchmarks": [{}]},
+            ["benchmarks[0].concurrency: field required", "benchmarks[0].prompt_size: field"],
+        ),
         ({"benchmarks": [benchmark(is_context_prefill_phase=True)]}, ["holds no benchmark"]),
         ({"version": "0.5.1"}, ["llama-benchy '0.5.1'; 0.3 and 0.4"]),
         ({"version": "0.40.0"}, ["'0.40.0'"]),
@@ -128,7 +138,10 @@ def test_a_cut_file_names_its_line(tmp_path: Path) -> None:
         ({"benchmarks": [benchmark(pps=[1.0, float("inf")])]}, ["pp_throughput: inf is not a finite number"]),
         ({"benchmarks": [benchmark(tgs=[1.0, -2.0])]}, ["tg_throughput: -2.0 is not possible"]),
         ({"benchmarks": [benchmark(tgs=[1.0, 1e50])]}, ["tg_throughput: 1e+50 is not possible"]),
-        ({"benchmarks": [benchmark(concurrency=0)]}, ["benchmarks[0]: pp2048 tg128 d0 c0 is not a measurement"]),
+        (
+            {"benchmarks": [benchmark(concurrency=0)]},
+            ["benchmarks[0]: pp2048 tg128 d0 c0 is not a measurement"],
+        ),
         ({"benchmarks": [benchmark(depth=-1)]}, ["is not a measurement"]),
     ],
 )
@@ -158,7 +171,9 @@ def test_too_large_missing_or_a_folder(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_stored_report_gives_the_cell_that_is_asked_for(tmp_path: Path) -> None:
-    path = write_json(tmp_path / "r.json", report(benchmark(tgs=[1.0, 2.0]), benchmark(pp=128, tgs=[3.0, 4.0])))
+    path = write_json(
+        tmp_path / "r.json", report(benchmark(tgs=[1.0, 2.0]), benchmark(pp=128, tgs=[3.0, 4.0]))
+    )
     got = load_benchmark(path, ReportCell(128, 128, 0, 1, False), sha256_file(path))
     assert got["tg_throughput"]["values"] == [3.0, 4.0]
     with pytest.raises(ReportRefused) as caught:

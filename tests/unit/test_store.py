@@ -251,9 +251,23 @@ def test_what_the_recipe_says_is_not_touched() -> None:
 
 def test_secret_values_are_hidden_by_the_names_that_hold_them() -> None:
     server = {
-        "env": {"HF_TOKEN": "abc", "VLLM_API_KEY": "k", "DB_PASSWORD": "123456", "TOKENIZERS_PARALLELISM": "off"},
+        "env": {
+            "HF_TOKEN": "abc",
+            "VLLM_API_KEY": "k",
+            "DB_PASSWORD": "123456",
+            "TOKENIZERS_PARALLELISM": "off",
+        },
         "argv": [
-            *("serve", "--api-key", "abc", "--max-num-batched-tokens", "8192", "--api-key=xyz", "--port", "8000"),
+            *(
+                "serve",
+                "--api-key",
+                "abc",
+                "--max-num-batched-tokens",
+                "8192",
+                "--api-key=xyz",
+                "--port",
+                "8000",
+            ),
             *("-e", "HF_TOKEN=abc", "--tokenizer", "dir", "--hf-token", "${HF_TOKEN}", "--token", "--eager"),
         ],
     }
@@ -265,7 +279,16 @@ def test_secret_values_are_hidden_by_the_names_that_hold_them() -> None:
         "TOKENIZERS_PARALLELISM": "off",
     }
     assert got["server"]["argv"] == [
-        *("serve", "--api-key", "<hidden>", "--max-num-batched-tokens", "8192", "--api-key=<hidden>", "--port", "8000"),
+        *(
+            "serve",
+            "--api-key",
+            "<hidden>",
+            "--max-num-batched-tokens",
+            "8192",
+            "--api-key=<hidden>",
+            "--port",
+            "8000",
+        ),
         *("-e", "HF_TOKEN=<hidden>", "--tokenizer", "dir", "--hf-token", "${HF_TOKEN}", "--token", "--eager"),
     ]
     assert got["models"] == [{"key": "model"}]
@@ -318,7 +341,9 @@ def test_a_token_in_an_error_is_hidden_so_that_the_run_is_kept(tmp_path: Path, t
     assert token in str(writer.record["cells"][0]["error"])
 
 
-@pytest.mark.parametrize("text", ["hf_transfer", "hf_overrides", "Bearer authentication", "task-force", "sk-learn"])
+@pytest.mark.parametrize(
+    "text", ["hf_transfer", "hf_overrides", "Bearer authentication", "task-force", "sk-learn"]
+)
 def test_words_that_only_look_like_tokens(text: str) -> None:
     assert_clean({"server": {"argv": [text]}}, NOBODY)
 

@@ -55,9 +55,10 @@ def build_results_page(entry: IndexEntry, runs: Iterable[Path]) -> str:
         "<!-- Rendered by recipegen from results/. Do not edit. -->",
         f"# Results: {markdown_text(entry.title)}",
         "",
-        f"Figures are of the warm samples: {WARM_RULE} (n). tg and pp in tok/s, ttfr",
-        "(time to first response) in ms; std is the population standard deviation. Every figure follows from",
-        "the raw report of its row.",
+        f"Figures are of the warm samples: {WARM_RULE} (n).",
+        "",
+        "tg and pp are in tok/s, ttfr (time to first response) in ms, std is the population standard deviation.",
+        "Every figure follows from the raw report of its row.",
         "",
         *(sections or ["Nothing has been measured yet.", ""]),
         *_published_section(entry),
@@ -111,13 +112,12 @@ def _cell_row(folder: Path, place: str, cell: CellRecord) -> str:
         reason = _short(cell["error"] or "no reason noted")
         return table_row(name, NOTHING, *[NOTHING] * width, f"failed: {reason}")
     figures = cell_figures(folder, cell)
-    counts = {summary.n for summary in figures.values() if summary}
     # Failed requests leave some metrics with fewer samples than others.
-    n = "/".join(str(summary.n if summary else 0) for summary in figures.values()) if len(counts) > 1 else ""
+    counts = [str(summary.n if summary else 0) for summary in figures.values()]
     file = str(cell["file"])
     return table_row(
         name,
-        n or "".join(map(str, counts)),
+        counts[0] if len(set(counts)) == 1 else "/".join(counts),
         *(text for summary in figures.values() for text in _numbers(summary)),
         markdown_link(markdown_text(file), f"{place}/{file}"),
     )

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Makes a tiny Qwen3 with random weights: a real model to every engine, without a hub and without a GPU.
 
-Owns the model, its tokenizer (trained here, on text made here) and its chat template. Does not own serving. What it
-writes is nonsense by design: it shows that a kit builds, serves and is measured, and says nothing about speed.
+Owns the model, its tokenizer (trained here, on text made here) and its chat template. Does not own serving.
+What it writes talks nonsense by design: it shows that a kit builds, serves and is measured, nothing more.
 
-The folder appears whole or not at all, and a folder that is complete is left alone. Two runs with the same versions
+The folder appears whole or not at all, and one that is complete is left alone. Two runs with equal versions
 of torch, transformers and tokenizers give the same bytes. Needs these three packages; fetches nothing.
 Exit codes: 0 in place; 1 the folder holds something else; 2 wrong usage; 3 a package is missing.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 NEEDED = ("torch", "transformers", "tokenizers")
-FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 SEED = 1
 VOCABULARY = 4096  # tokens, the three special ones included
 CONTEXT = 40960  # tokens, as in Qwen3
@@ -47,19 +48,23 @@ CHAT_TEMPLATE = """\
 """
 
 # The training text: these words, and made-up ones from these syllables, the earlier ones more often.
-WORDS = """the of and to in a is that it was for on as with he be by at his this had not are but from or have an they
-which one you were her all she there would their we him been has when who will more no if out so said what up its
-about into than them can only other new some could time these two may then do first any my now such like our over man
-me even most made after also did many before must through back years where much your way well down should because
-each just those people how too little state good very make world still own see men work long get here between both
-life being under never day same another know while last might us great old year off come since against go came right
-used take three def return self import class if else elif for while try except raise with lambda None True False int
-str list dict print range len open file name value key data path index item result error config model token text type
-""".split()
-SYLLABLES = """an er in on re en at or es ti al te st ar nd to it se le ve co me de ne ra ro li ri io ic ma si pe ca la
-us el no di lo mo ch tr pl gr un ex com pro con ing tion ment ness able ful ship ward ist ism ous ent ant ure age ity
-""".split()
-SIGNS = (". ", ", ", "; ", ":\n    ", " = ", "(", ")\n", "[0]", " == ", " + ", '"', "_", "\n\n", " - ", "? ", "! ")
+WORDS = """
+the of and to in a is that it was for on as with he be by at his this had not are but from or have an they
+which one you were her all she there would their we him been has when who will more no if out so said what
+up its about into than them can only other new some could time these two may then do first any my now such
+like our over man me even most made after also did many before must through back years where much your way
+well down should because each just those people how too little state good very make world still own see men
+work long get here between both life being under never day same another know while last might us great old
+year off come since against go came right used take three def return self import class if else elif for
+while try except raise with lambda None True False int str list dict print range len open file name value
+key data path index item result error config model token text type
+"""
+SYLLABLES = """
+an er in on re en at or es ti al te st ar nd to it se le ve co me de ne ra ro li ri io ic ma si pe ca la us
+el no di lo mo ch tr pl gr un ex com pro con ing tion ment ness able ful ship ward ist ism ous ent ant ure
+age ity
+"""
+SIGNS = (". ", ", ", "; ", ":\n    ", " = ", "(", ")\n", "[0]", " == ", " + ", "_", "\n\n", " - ", "? ", "! ")
 
 
 def training_text() -> Iterator[str]:
@@ -71,12 +76,13 @@ def training_text() -> Iterator[str]:
         state = (state * 6364136223846793005 + 1442695040888963407) % 2**64  # Knuth's MMIX generator
         return (state >> 33) % bound
 
-    made_up = ["".join(SYLLABLES[below(len(SYLLABLES))] for _ in range(2 + below(3))) for _ in range(6000)]
+    words, syllables = WORDS.split(), SYLLABLES.split()
+    made_up = ["".join(syllables[below(len(syllables))] for _ in range(2 + below(3))) for _ in range(6000)]
     for _ in range(20000):
         line = []
         for _ in range(8 + below(8)):
-            words = WORDS if below(3) else made_up
-            word = words[below(below(len(words)) + 1)]
+            source = words if below(3) else made_up
+            word = source[below(below(len(source)) + 1)]
             line.append(word.capitalize() if below(9) == 0 else word)
             line.append(SIGNS[below(len(SIGNS))] if below(6) == 0 else " ")
         yield "".join(line) + str(below(100000)) + "\n"
@@ -84,11 +90,10 @@ def training_text() -> Iterator[str]:
 
 def make_tokenizer() -> Any:
     """A byte-level BPE tokenizer with ChatML's special tokens, as a transformers tokenizer."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
@@ -155,6 +160,8 @@ def make(output: Path) -> None:
         missing = [name for name in FILES if not (made / name).is_file()]
         if missing:
             raise RuntimeError(f"save_pretrained wrote no {', '.join(missing)}")
+        for file in made.iterdir():
+            file.chmod(0o644)  # safetensors writes 0600: a container with another user could not read it
         made.rename(output)
 
 
@@ -179,6 +186,7 @@ def main(words: list[str]) -> int:
         say(f"error: not installed for {sys.executable}: {', '.join(missing)}")
         return 3
     os.environ["HF_HUB_OFFLINE"] = "1"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the unfinished folder is removed
     say(f"making {output}")
     make(output)
     return 0
