@@ -69,7 +69,7 @@ def _image(image: Image, adapter: EngineAdapter, hardware: HardwareProfile) -> R
     transformers = image.transformers or adapter.default_transformers
     own: dict[str, Any] = {}
     if isinstance(image, WheelsImage):
-        own = {"wheels": image.wheels, "overrides": image.overrides, "offline": image.offline}
+        own = {key: getattr(image, key) for key in ("wheels", "overrides", "exclude", "offline")}
     elif isinstance(image, SourceImage):
         own = {
             key: getattr(image, key) for key in ("runtime_base", "repo", "ref", "flashinfer", "max_jobs", "cmake_args")

@@ -70,31 +70,32 @@ def read_bounded(path: Path, limit: int) -> bytes:
     """
     try:
         # Without O_NONBLOCK, opening a named pipe waits for a writer that never comes.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-            info = os.fstat(file.fileno())
-            if not stat.S_ISREG(info.st_mode):
-                raise _unreadable(
-                    path, "is a folder" if stat.S_ISDIR(info.st_mode) else "is not a plain file"
-                )
-            # One byte more than its size tells a file that has grown meanwhile from one that has not.
-            data = b"" if info.st_size > limit else _read(file.fileno(), limit + 1, info.st_size + 1)
-            if info.st_size > limit or len(data) > limit:
-                raise _unreadable(path, f"is larger than {limit:,} bytes")
-            return data
-    except IsADirectoryError as error:
-        raise _unreadable(path, "is a folder") from error
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        info = os.fstat(handle)
+        if not stat.S_ISREG(info.st_mode):
+            kind = "is a folder" if stat.S_ISDIR(info.st_mode) else "is not a plain file"
+            raise _unreadable(path, kind)
+        data = b"" if info.st_size > limit else _read(handle, info.st_size, limit + 1)
     except OSError as error:
         raise _unreadable(path, f"cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise _unreadable(path, f"cannot be read: {error}") from error
+    finally:
+        os.close(handle)
+    if info.st_size > limit or len(data) > limit:
+        raise _unreadable(path, f"is larger than {limit:,} bytes")
+    return data
 
 
-def _read(handle: int, most: int, guess: int) -> bytes:
-    parts = [os.read(handle, min(most, guess))]
-    size = len(parts[0])
-    while parts[-1] and size < most:
-        parts.append(os.read(handle, min(most - size, 1 << 20)))
-        size += len(parts[-1])
+def _read(handle: int, size: int, most: int) -> bytes:
+    """At most `most` bytes of a file that says it has `size`; files under /proc say 0 whatever they hold."""
+    data = os.read(handle, min(size + 1, most))
+    if len(data) == size > 0:
+        return data
+    parts = [data]
+    while parts[-1] and (left := most - sum(map(len, parts))) > 0:
+        parts.append(os.read(handle, min(left, 1 << 20)))
     return b"".join(parts)
 
 

@@ -52,15 +52,10 @@ class Completed:
 
 
 class ProcessFailed(RecipegenError):
-    """A child ended with an error, or was ended for taking too long.
+    """A child ended with an error, or was ended for taking too long (then `code` is None).
 
     Args:
-        argv: the command.
-        code: its exit code, negative for a signal, None when recipegen ended it.
-        stdout: the end of its output.
-        stderr: the end of its error stream.
         why: what happened, when the exit code does not say it.
-        hint: the remedy.
     """
 
     exit_code = EXIT_MEASUREMENT

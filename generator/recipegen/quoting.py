@@ -10,7 +10,7 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,14 @@ Part = str | Var
 Arg = tuple[Part, ...]
 """One argument of a command: literal pieces and knobs, in order."""
 
-_BARE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
-_SINGLE = re.compile(r"[ -~]*")
+_BARE = re.compile(r"[A-Za-z0-9_@%+:./-][A-Za-z0-9_@%+:./=-]*")
+_ASCII = re.compile(r"[ -~]*")
+_INVISIBLE = ("Cc", "Cf", "Zl", "Zp")
+"""Unicode categories of characters that a reader does not see: controls, direction marks, line separators."""
 
 
 def shell_word(value: str) -> str:
-    """One shell word (bash) that expands to exactly `value`.
+    """One shell word (bash) that expands to exactly `value`, in every locale.
 
     Raises:
         ValueError: for a NUL, which no argument of a process can hold.
@@ -40,22 +42,27 @@ def shell_word(value: str) -> str:
         raise ValueError("a NUL character cannot be passed to a process")
     if _BARE.fullmatch(value):
         return value
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in value):
-        return "$'" + "".join(map(_ansi_c, value)) + "'"
-    if _SINGLE.fullmatch(value) and not set(value) & set("'$`\\"):
+    if _ASCII.fullmatch(value):
+        if not set(value) & set("'$`\\"):
+            return f"'{value}'"
+        return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
+    if all(map(_visible, value)) and not set(value) & set("'$`\\"):
         return f"'{value}'"
-    return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
+    # \u in $'…' means another thing in each locale; the bytes of UTF-8 are the same in all.
+    return "$'" + "".join(map(_ansi_c, value)) + "'"
+
+
+def _visible(char: str) -> bool:
+    return unicodedata.category(char) not in _INVISIBLE
 
 
 def _ansi_c(char: str) -> str:
     if char in "\\'":
         return "\\" + char
-    if unicodedata.category(char) not in ("Cc", "Cf", "Zl", "Zp"):
+    if " " <= char <= "~":
         return char
-    code = ord(char)
-    if code < 0x80:
-        return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char, f"\\x{code:02x}")
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char)
+    return named or "".join(f"\\x{byte:02x}" for byte in char.encode())
 
 
 def shell_arg(arg: Arg) -> str:
@@ -105,9 +112,15 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$^:@=-])")
 def markdown_text(value: str) -> str:
     """Inline Markdown that shows `value` and nothing else: no markup, no HTML, no line breaks, no links."""
     flat = " ".join(value.split())
-    visible = "".join(c for c in flat if unicodedata.category(c) not in ("Cc", "Cf"))
+    visible = _without(flat, ("Cc", "Cf"))
     # Only characters that can begin markup where they stand are escaped; prose stays readable in the source.
     return _MARKDOWN.sub(_escape_markdown(visible), visible)
+
+
+def _without(text: str, categories: Collection[str]) -> str:
+    """A text without the characters of some Unicode categories that are not printable."""
+    # Nearly every text is printable throughout, and then nothing has to be looked at letter by letter.
+    return text if text.isprintable() else "".join(c for c in text if unicodedata.category(c) not in categories)
 
 
 def _escape_markdown(text: str) -> Any:
@@ -146,7 +159,7 @@ def markdown_code(value: str) -> str:
 
 def markdown_cell(text: str) -> str:
     """Finished inline Markdown made safe for a table cell: a bar, even in a code span, would end it."""
-    return re.sub(r"(?<!\\)\|", r"\\|", text)
+    return re.sub(r"(?<!\\)\|", r"\\|", text) if "|" in text else text
 
 
 def markdown_link(text: str, url: str) -> str:
@@ -195,4 +208,4 @@ def literal(*words: str) -> list[Arg]:
 def comment_text(value: str) -> str:
     """Text for a comment that ends with its line (shell, Dockerfile, YAML)."""
     flat = " ".join(value.split())
-    return "".join(c for c in flat if unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp"))
+    return _without(flat, _INVISIBLE)

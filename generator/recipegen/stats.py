@@ -7,8 +7,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recipegen.results.report import LARGEST
-
 WARM_RULE = (
     "the first sample of a cell is dropped (it stays in the raw report), unless it is the only one; "
     "the figures are of the samples that remain"
@@ -48,6 +46,18 @@ def warm(values: Sequence[float]) -> tuple[list[float], list[float]]:
     return list(values[1:]), [values[0]]
 
 
+def warm_median(values: Sequence[float]) -> tuple[float, int]:
+    """Median of the samples that count, and how many they are.
+
+    Raises:
+        ValueError: for no samples.
+    """
+    kept, _ = warm(values)
+    if not kept:
+        raise ValueError("no samples")
+    return statistics.median(kept), len(kept)
+
+
 def summarize(values: Sequence[float], drop_first: bool) -> Summary:
     """Summary of the samples of one metric.
 
@@ -56,20 +66,16 @@ def summarize(values: Sequence[float], drop_first: bool) -> Summary:
         drop_first: apply WARM_RULE; False keeps every sample.
 
     Raises:
-        ValueError: for no samples, or one that is not finite or above LARGEST.
+        ValueError: for no samples, or one that is not finite or too large to be squared.
     """
     kept, dropped = warm(values) if drop_first else (list(values), [])
     if not kept:
         raise ValueError("no samples")
-    if not all(abs(value) <= LARGEST for value in kept):
-        raise ValueError("a sample is not a number that can be measured")
-    mean = math.fsum(kept) / len(kept)
-    return Summary(
-        n=len(kept),
-        dropped=len(dropped),
-        median=statistics.median(kept),
-        mean=mean,
-        std=math.sqrt(math.fsum((value - mean) ** 2 for value in kept) / len(kept)),
-        minimum=min(kept),
-        maximum=max(kept),
-    )
+    try:
+        mean = math.fsum(kept) / len(kept)
+        std = math.sqrt(math.fsum([(value - mean) ** 2 for value in kept]) / len(kept))
+    except OverflowError as error:
+        raise ValueError("a sample is too large to be one") from error
+    if not math.isfinite(std):
+        raise ValueError("a sample is not a finite number")
+    return Summary(len(kept), len(dropped), statistics.median(kept), mean, std, min(kept), max(kept))

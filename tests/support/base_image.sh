@@ -20,7 +20,8 @@ fail() {
 }
 
 command -v docker >/dev/null || fail 'no docker client: install docker.io'
-docker version >/dev/null || fail "no Docker daemon answers at ${DOCKER_HOST:-the default socket}: start dockerd, or set DOCKER_HOST"
+docker version >/dev/null \
+  || fail "no Docker daemon answers at ${DOCKER_HOST:-the default socket}: start dockerd, or set DOCKER_HOST"
 if docker image inspect "$image" >/dev/null 2>&1; then
   printf '%s\n' "$image"
   exit 0
@@ -60,7 +61,8 @@ Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
 CONF
 # Up to date now, or every build would upgrade the same packages again.
-if ! { chroot "$root" apt-get update && DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get upgrade -y; } >>"$log" 2>&1; then
+export DEBIAN_FRONTEND=noninteractive
+if ! { chroot "$root" apt-get update && chroot "$root" apt-get upgrade --yes; } >>"$log" 2>&1; then
   tail -n 20 "$log" >&2
   fail 'the packages of the base cannot be brought up to date (the end of the log stands above)'
 fi

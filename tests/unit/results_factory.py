@@ -1,4 +1,4 @@
-"""Makes reports, sidecars, specs and runs for the tests of results. The reports have llama-benchy's own shape."""
+"""Makes reports and specs for the tests of results. The reports have llama-benchy's own shape."""
 
 from __future__ import annotations
 

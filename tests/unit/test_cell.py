@@ -313,5 +313,5 @@ def test_the_driver_adds_little(tmp_path: Path) -> None:
         measure(tmp_path, "well")
         spent = time.process_time() - spent
         driven.append(time.monotonic() - started)
-    assert min(driven) - min(bare) < 0.2
+    assert min(driven) - min(bare) < 0.5
     assert spent < 0.1

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results_factory import benchmark, cell, real_report, report, spec, write_json
 
 from recipegen.errors import EnvironmentLacks, RecipegenError, SpecError
 from recipegen.files import sha256_file
 from recipegen.results import collect as module
 from recipegen.results.collect import Collected, collect
 from recipegen.results.store import iter_runs, load_run
+from tests.unit.results_factory import benchmark, cell, real_report, report, spec, write_json
 
 PROSE = "prose-pp2048-tg128-d0-c1"
 CODE = "code-pp2048-tg128-d0-c1"
@@ -77,10 +77,22 @@ def test_a_report_of_the_kit(tmp_path: Path, recipe: Path) -> None:
     }
     assert record["cells"] == [
         {
-            **{"id": PROSE, "corpus": "prose", "corpus_sha256": "c" * 64, "pp": 2048, "tg": 128, "depth": 0},
-            **{"concurrency": 1, "thinking": "default", "runs": 4, "status": "done", "file": f"{PROSE}.json"},
-            **{"sha256": sha256_file(path), "argv": ["llama-benchy", "--pp", "2048"], "error": None},
-            **{"started": "2026-11-20T09:58:00Z", "ended": "2026-11-20T10:00:01Z"},
+            "id": PROSE,
+            "corpus": "prose",
+            "corpus_sha256": "c" * 64,
+            "pp": 2048,
+            "tg": 128,
+            "depth": 0,
+            "concurrency": 1,
+            "thinking": "default",
+            "runs": 4,
+            "status": "done",
+            "file": f"{PROSE}.json",
+            "sha256": sha256_file(path),
+            "argv": ["llama-benchy", "--pp", "2048"],
+            "error": None,
+            "started": "2026-11-20T09:58:00Z",
+            "ended": "2026-11-20T10:00:01Z",
         }
     ]
 

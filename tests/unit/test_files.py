@@ -136,5 +136,5 @@ def test_hashes(tmp_path: Path) -> None:
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     (tmp_path / "file").touch()
     assert files.sha256_bytes(b"") == files.sha256_file(tmp_path / "file") == empty
-    with pytest.raises(RecipegenError, match="is a folder|Is a directory"):
+    with pytest.raises(RecipegenError, match="Is a directory"):
         files.sha256_file(tmp_path)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results_factory import NOBODY, benchmark, published, real_report, report, write_json
 
 from recipegen.errors import EXIT_FINDINGS, RecipegenError, SpecError
 from recipegen.files import sha256_file
@@ -19,6 +18,7 @@ from recipegen.publish.index import BEGIN, END, build_index
 from recipegen.publish.results_page import build_results_page
 from recipegen.results.report import ReportCell
 from recipegen.results.store import RunWriter, iter_runs, new_run
+from tests.unit.results_factory import NOBODY, benchmark, published, real_report, report, write_json
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "results"
 CELL = "prose-pp2048-tg128-d0-c1"
@@ -76,13 +76,18 @@ def measured(
         path.write_bytes(raw.read_bytes()) if raw else write_json(path, report(shown))
     writer.add_cell(
         {
-            **{"id": cell_id, "corpus": "prose", "corpus_sha256": None, "pp": shown["prompt_size"]},
-            **{
-                "tg": shown["response_size"],
-                "depth": shown["context_size"],
-                "concurrency": shown["concurrency"],
-            },
-            **{"thinking": "default", "runs": 4, "status": cell_status, "argv": None, "error": error},
+            "id": cell_id,
+            "corpus": "prose",
+            "corpus_sha256": None,
+            "pp": shown["prompt_size"],
+            "tg": shown["response_size"],
+            "depth": shown["context_size"],
+            "concurrency": shown["concurrency"],
+            "thinking": "default",
+            "runs": 4,
+            "status": cell_status,
+            "argv": None,
+            "error": error,
             "file": path.name if cell_status == "done" else None,
             "sha256": sha256_file(path) if cell_status == "done" else None,
             "started": "2026-11-21T07:01:00Z",

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results_factory import REAL, benchmark, report, write_json
 
 from recipegen.errors import EXIT_USAGE, SpecError
 from recipegen.files import sha256_file
@@ -23,6 +22,7 @@ from recipegen.results.report import (
     load_benchmark,
     load_report,
 )
+from tests.unit.results_factory import REAL, benchmark, report, write_json
 
 
 def reasons(source: Any) -> str:
@@ -213,7 +213,7 @@ def test_a_stored_report_of_another_shape_is_refused(tmp_path: Path, data: Any) 
 def test_reading_needs_neither_pydantic_nor_llama_benchy() -> None:
     code = (
         "import sys, recipegen.results.report, recipegen.results.store, recipegen.publish.index\n"
-        "print([m for m in ('pydantic', 'llama_benchy', 'numpy', 'click', 'docker', 'yaml') if m in sys.modules])"
+        "print([m for m in ('pydantic', 'llama_benchy', 'numpy', 'docker', 'yaml') if m in sys.modules])"
     )
     got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert got.stdout.strip() == "[]"

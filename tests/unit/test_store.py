@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results_factory import NOBODY
 
 from recipegen import files
 from recipegen.errors import EnvironmentLacks, RecipegenError
@@ -24,6 +23,7 @@ from recipegen.results.store import (
     new_run,
     status_of,
 )
+from tests.unit.results_factory import NOBODY
 
 AT = datetime(2026, 11, 21, 7, 20, tzinfo=UTC)
 
@@ -351,7 +351,7 @@ def test_words_that_only_look_like_tokens(text: str) -> None:
 def test_assert_clean_stands_on_its_own() -> None:
     with pytest.raises(RecipegenError, match=r"name this host or account: server.argv\[0\]"):
         assert_clean({"server": {"argv": ["/home/alice/x"]}}, ALICE)
-    with pytest.raises(RecipegenError, match="name this host or account: host.spark-7f3a"):
+    with pytest.raises(RecipegenError, match=r"name this host or account: host\.spark-7f3a"):
         assert_clean({"host": {"spark-7f3a": 1}}, ALICE)
 
 

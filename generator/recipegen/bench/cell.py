@@ -1,8 +1,8 @@
 """One cell: one llama-benchy process from start to stored report. Owns neither its arguments nor the server.
 
-What is stored is the report as llama-benchy wrote it, whole or not at all, and the process's log. llama-benchy
-writes its report only at its end, and exits with 0 even when every request failed: a report without samples is
-a failed cell.
+What is stored is the report as llama-benchy wrote it, whole or not at all, and the process's log. The report
+comes only at llama-benchy's end, and its exit code is 0 even when every request failed: a report without
+samples is a failed cell.
 """
 
 from __future__ import annotations

@@ -181,12 +181,14 @@ def _measure_variant(
         raise
     except MeasurementFailed as failure:
         error = failure.message.partition("\n")[0]
-        display.note(f"{plan.title}: {failure.message}" + (f"\n  {failure.hint}" if failure.hint else ""))
+        for line in (*failure.message.splitlines(), failure.hint):
+            display.note(line)
     except RecipegenError as failure:
         error = failure.message
         raise
     finally:
         writer.finish(status, error)
+        display.close()
     return RunOutcome(variant, writer.folder, status, error)
 
 
@@ -250,7 +252,7 @@ def _measure_cell(
     words = command.words(BASE_URL=base_url, BOOK_URL=corpus.book_url, MODELS_DIR=str(options.models_dir))
     display.cell_started(cell)
     # A proxy between llama-benchy and a server of this host would be measured with it.
-    env = proc.child_env({"NO_PROXY": "127.0.0.1,localhost", "HF_HOME": str(options.hf_home)})
+    env = {"NO_PROXY": "127.0.0.1,localhost", "HF_HOME": str(options.hf_home)}
     outcome = run_cell(
         [*program, *words[1:]],
         env=env,

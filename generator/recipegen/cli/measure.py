@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def bench_command(
       recipegen bench smoke-llamacpp --runner local --runs 3
       recipegen bench qwen36-35b-dflash --base-url http://127.0.0.1:8000 --cell pp128-tg128
     """
-    from recipegen.bench.display import make_display
+    from recipegen.bench.display import display_for
     from recipegen.bench.session import Request, choose_cells, measure
     from recipegen.runners.plan import HostOptions
 
@@ -81,7 +82,7 @@ def bench_command(
         base_image=base_image,
         build_network=network,
     )
-    display = make_display(as_json=as_json)
+    display = display_for(sys.stderr if not as_json else sys.stdout, as_json=as_json)
     try:
         outcomes = measure(request, display)
     finally:

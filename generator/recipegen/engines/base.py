@@ -78,9 +78,19 @@ class EngineAdapter(ABC):
         ):
             del knobs["MODELS_DIR"]
         argv = self.head(spec, chosen.model, places[chosen.model])
-        for key, value in chosen.flags.items():
-            argv += self._words(key, value, places, knobs)
+        for _, words in self.flags(spec, variant, knobs):
+            argv += words
         return Command(tuple(argv), dict(chosen.env), knobs)
+
+    def flags(self, spec: Spec, variant: str, knobs: dict[str, str]) -> Iterator[tuple[str, list[Arg]]]:
+        """Each flag of a variant and its words, in the order of the recipe.
+
+        Args:
+            knobs: gets the name and the recipe's value of every knob that stands in the words.
+        """
+        places = {key: model_place(model, spec.run.models) for key, model in spec.models.items()}
+        for key, value in spec.variants[variant].flags.items():
+            yield key, list(self._words(key, value, places, knobs))
 
     def _words(self, key: str, value: Any, places: ModelPlace, knobs: dict[str, str]) -> Iterator[Arg]:
         if value is True:

@@ -109,5 +109,5 @@ def _merge(parts: list[Part]) -> Arg:
 
 
 def plain_text(value: Any) -> str:
-    """A number or text as the engine's command line takes it."""
-    return format(value, ".15g") if isinstance(value, float) else str(value)
+    """A number or text as the engine's command line takes it; a number keeps every digit."""
+    return str(value)

@@ -94,8 +94,8 @@ def docker_run(spec: Spec, variant: str) -> list[Arg]:
         argv += literal("--ipc", "host")
     if options.shm_size:
         argv += literal("--shm-size", options.shm_size)
-    for name, value in options.ulimits.items():
-        argv += literal("--ulimit", f"{name}={value}")
+    for name, limit in options.ulimits.items():
+        argv += literal("--ulimit", f"{name}={limit}")
     for name, value in options.env.items():
         argv += literal("--env", f"{name}={value}")
     for mount in options.mounts:

@@ -40,8 +40,10 @@ class Repository:
         Raises:
             RecipegenError: there is none of that name; the hint names the nearest.
         """
-        names = self.names()
-        if name not in names:
+        # One look at the folder itself: a command on all recipes must not list them all for each of them.
+        plain = Path(name).name == name and name not in ("", "..")
+        if not plain or not (self.recipes / name / RECIPE_FILE).exists():
+            names = self.names()
             near = get_close_matches(name, names, n=3, cutoff=0.4) or names
             hint = f"nearest: {', '.join(near)}" if near else f"`recipegen new {name}` makes one"
             raise RecipegenError(f"there is no recipe {name!r} in {self.recipes}", hint=hint)

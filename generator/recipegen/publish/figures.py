@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from recipegen.quoting import markdown_cell, markdown_text
 from recipegen.results.report import ReportCell, load_benchmark, metric_values
 from recipegen.results.store import CellRecord
-from recipegen.stats import Summary, summarize
 
 if TYPE_CHECKING:
     from recipegen.spec.model import Published
@@ -18,20 +17,24 @@ METRICS = {"tg": "tg_throughput", "pp": "pp_throughput", "ttfr": "ttfr"}
 """Short names to llama-benchy's: tok/s, tok/s, ms."""
 
 
-def cell_figures(folder: Path, cell: CellRecord) -> dict[str, Summary | None]:
-    """Warm figures of a measured cell, by short name; None for a metric without samples.
+def cell_samples(folder: Path, cell: CellRecord, *metrics: str) -> list[list[float]]:
+    """Raw samples of a measured cell.
 
     Args:
         folder: the run's folder.
         cell: a cell that is done.
+        metrics: short names.
+
+    Returns:
+        The samples of each metric, in the order asked for; none for a metric that is null.
 
     Raises:
         ReportRefused: its raw report is not there, was changed, or does not hold the cell.
     """
     shape = ReportCell(cell["pp"], cell["tg"], cell["depth"], cell["concurrency"], False)
-    benchmark = load_benchmark(folder / str(cell["file"]), shape, cell["sha256"])
-    values = {short: metric_values(benchmark, name) for short, name in METRICS.items()}
-    return {short: summarize(found, drop_first=True) if found else None for short, found in values.items()}
+    names = [METRICS[metric] for metric in metrics]
+    benchmark = load_benchmark(folder / str(cell["file"]), shape, cell["sha256"], names)
+    return [metric_values(benchmark, name) for name in names]
 
 
 def number(value: float) -> str:

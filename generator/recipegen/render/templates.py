@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
 from recipegen import quoting
+from recipegen.errors import RecipegenError, Where
 
 
 class Templates:
@@ -21,10 +22,12 @@ class Templates:
         from recipegen.shipped import templates_dir
 
         shipped = templates_dir()
-        folders = [shipped] if own is None or not own.is_dir() or own == shipped else [own, shipped]
+        same = own is None or not own.is_dir() or own.resolve() == shipped.resolve()
+        self._folders = [shipped] if same or own is None else [own, shipped]
+        self._copied: dict[str, bytes] = {}
         # Shell, Dockerfile and Markdown are written, not HTML: each value goes through the filter of its grammar.
         self._environment = jinja2.Environment(  # noqa: S701
-            loader=jinja2.FileSystemLoader(folders),
+            loader=jinja2.FileSystemLoader(self._folders),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -48,10 +51,33 @@ class Templates:
             "knob_names": lambda argv: {p.name for arg in argv for p in arg if isinstance(p, quoting.Var)},
         }
 
-    def render(self, name: str, /, **context: Any) -> str:
+    def render(self, name: str, /, **context: object) -> str:
         """One template with its values put in.
 
         Raises:
-            jinja2.UndefinedError: the template names something that is not given.
+            RecipegenError: the template is not there, is not Jinja, or names something that is not given.
         """
-        return self._environment.get_template(name).render(**context)
+        try:
+            return self._environment.get_template(name).render(**context)
+        except jinja2.TemplateError as error:
+            raise RecipegenError(
+                f"the template {name} does not work: {error.message or error}",
+                hint="the templates that recipegen ships show what is given to each",
+                where=self._where(error),
+            ) from error
+        except UnicodeDecodeError as error:
+            raise RecipegenError(f"the template {name} is not UTF-8: {error}") from error
+
+    def read(self, name: str) -> bytes:
+        """One file of the templates as it is, for what is copied into a kit."""
+        if name not in self._copied:
+            file = next(folder / name for folder in self._folders if (folder / name).is_file())
+            self._copied[name] = file.read_bytes()
+        return self._copied[name]
+
+    def _where(self, error: jinja2.TemplateError) -> Where | None:
+        """The line of the template that is to blame: Jinja puts it into the traceback."""
+        if isinstance(error, jinja2.TemplateSyntaxError) and error.filename:
+            return Where(Path(error.filename), error.lineno, 1)
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(".j2")]
+        return Where(Path(frames[-1].filename), frames[-1].lineno or 0, 1) if frames else None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
 from recipegen.files import read_bounded, sha256_bytes
@@ -237,13 +237,16 @@ def metric_values(benchmark: _Data, metric: str) -> list[float]:
     return entry["values"] if entry else []
 
 
-def load_benchmark(path: Path, cell: ReportCell, sha256: str | None = None) -> _Data:
+def load_benchmark(
+    path: Path, cell: ReportCell, sha256: str | None = None, metrics: Iterable[str] = NEEDED
+) -> _Data:
     """The entry of a stored report that measured `cell`.
 
     Args:
         path: the report in a run's folder.
         cell: what is looked for.
         sha256: of the file as it was stored; None when that was not recorded.
+        metrics: those that the caller will use; their samples are checked.
 
     Raises:
         ReportRefused: not readable, changed since it was stored, or without that cell.
@@ -256,9 +259,9 @@ def load_benchmark(path: Path, cell: ReportCell, sha256: str | None = None) -> _
     try:
         for benchmark in data["benchmarks"]:
             if cell_of(benchmark) == cell:
-                for metric in NEEDED:
+                for metric in metrics:
                     _check_samples(metric_values(benchmark, metric))
-                return dict(benchmark)
+                return cast(_Data, benchmark)
     except (KeyError, TypeError) as error:
         raise ReportRefused.because(path, f"is not a llama-benchy report: {error}") from error
     raise ReportRefused.because(path, f"holds no benchmark of {cell}")

@@ -54,6 +54,7 @@ class ResolvedImage(_Completed):
     cpu: bool
     wheels: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     offline: bool = False
     torch_version: str | None = None
     torch_index_url: str | None = None

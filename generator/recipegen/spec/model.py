@@ -27,16 +27,22 @@ def _no_nul(value: str) -> str:
 
 
 def _one_line(value: str) -> str:
+    if value.isprintable():
+        return value
     for char in value:
         if unicodedata.category(char) in ("Cc", "Zl", "Zp"):
             raise ValueError(f"must be one line of text, but holds the control character {char!r}")
     return value
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Unicode's category Cc without tab and newline."""
+
+
 def _prose(value: str) -> str:
-    for char in value:
-        if unicodedata.category(char) == "Cc" and char not in "\n\t":
-            raise ValueError(f"holds the control character {char!r}")
+    control = _CONTROL.search(value)
+    if control:
+        raise ValueError(f"holds the control character {control[0]!r}")
     return value
 
 
@@ -94,6 +100,7 @@ Requirement = Annotated[
         "is not a package requirement, as in transformers>=5.0.0",
     ),
 ]
+PythonPackage = Annotated[str, _matching(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", "is not a package name")]
 Url = Annotated[
     str,
     StringConstraints(max_length=2000),
@@ -210,6 +217,7 @@ class WheelsImage(ImageCommon):
     mode: Literal["wheels"]
     wheels: tuple[Requirement, ...] = Field(description="packages to install from the kit's wheels/ folder")
     overrides: tuple[Requirement, ...] = Field((), description="requirements that win over the wheels' own")
+    exclude: tuple[PythonPackage, ...] = Field((), description="packages never installed, whatever asks for them")
     offline: bool = Field(False, description="wheels/ holds everything, with no package index asked")
     torch: TorchPin | None = None
 

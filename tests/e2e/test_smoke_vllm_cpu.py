@@ -1,0 +1,168 @@
+"""The main job on real vLLM in real Docker: first by recipegen, then by the kit alone. No stand-in anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from recipegen.docker import LABEL_RECIPE
+from recipegen.results.report import check_report
+from tests.support.scenario import free_port, only_run, recipegen, rows, succeed
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+pytestmark = [pytest.mark.docker, pytest.mark.engine]
+
+RECIPE = "smoke-vllm-cpu"
+CELLS = 4
+"""Two texts, two shapes."""
+
+
+@pytest.fixture(scope="module")
+def repository(new_repository: Callable[..., Path], vllm_wheels: Path, models_dir: Path) -> Path:
+    """A repository with the recipe, its wheels beside the kit, its model made."""
+    root = new_repository(RECIPE)
+    wheels = root / "recipes" / RECIPE / "wheels"
+    wheels.mkdir()
+    for wheel in vllm_wheels.glob("*.whl"):
+        try:
+            os.link(wheel, wheels / wheel.name)
+        except OSError:
+            shutil.copy(wheel, wheels)
+    succeed("download", RECIPE, "--models-dir", models_dir, "--root", root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def measured(repository: Path, base_image: str, models_dir: Path) -> subprocess.CompletedProcess[str]:
+    """`recipegen bench`, from the wheels to the table."""
+    return recipegen(
+        "bench", RECIPE, "--base-image", base_image, "--network", "host", "--models-dir", models_dir,
+        "--runs", "3", "--port", str(free_port()), "--root", repository, timeout=1500,
+    )  # fmt: skip
+
+
+def ours(client: DockerClient) -> list[Any]:
+    return client.containers.list(all=True, filters={"label": f"{LABEL_RECIPE}={RECIPE}"})
+
+
+def test_recipegen_builds_serves_measures_and_takes_down(
+    measured: subprocess.CompletedProcess[str], repository: Path, docker_client: DockerClient
+) -> None:
+    print(measured.stderr[-3000:])
+    assert measured.returncode == 0, measured.stderr[-4000:]
+    assert ours(docker_client) == []
+    folder, record = only_run(repository / "recipes" / RECIPE)
+    assert record["status"] == "complete"
+    assert [cell["status"] for cell in record["cells"]] == ["done"] * CELLS
+    for cell in record["cells"]:
+        raw = (folder / cell["file"]).read_bytes()
+        assert hashlib.sha256(raw).hexdigest() == cell["sha256"]
+        report = check_report(raw, folder / cell["file"])
+        assert report.data["benchmarks"][0]["prompt_size"] == cell["pp"]
+        assert len(report.data["benchmarks"][0]["tg_throughput"]["values"]) == 3
+    assert (folder / "server.log").read_text().count("Application startup complete") == 1
+
+
+def test_the_record_says_what_was_measured(
+    measured: subprocess.CompletedProcess[str], repository: Path, docker_client: DockerClient
+) -> None:
+    assert measured.returncode == 0
+    _, record = only_run(repository / "recipes" / RECIPE)
+    resolved = json.loads(succeed("show", RECIPE, "--resolved", "--json", "--root", repository))
+    manifest = (repository / "recipes" / RECIPE / "SHA256SUMS").read_bytes()
+    assert record["recipe"]["spec_sha256"] == resolved["sha256"]
+    assert record["recipe"]["kit_sha256"] == hashlib.sha256(manifest).hexdigest()
+    assert record["image"]["id"] == docker_client.images.get(RECIPE).id
+    assert record["engine"] == {"name": "vllm", "version": "0.32.0+cpu"}
+    assert record["versions"]["llama_benchy"] == "0.4.0"
+    assert record["runner"] == "docker"
+    assert record["server"]["started_by_us"] is True
+    assert record["server"]["argv"] == resolved["commands"]["ar"]
+    assert record["host"]["kernel"]
+    assert all(cell["corpus_sha256"] for cell in record["cells"])
+    text = json.dumps(record)
+    assert str(Path.home()) + "/" not in text
+    assert os.uname().nodename not in text
+
+
+def test_the_row_stands_in_the_table(measured: subprocess.CompletedProcess[str], repository: Path) -> None:
+    assert measured.returncode == 0
+    (row,) = rows(repository / "INDEX.md")
+    print(row)
+    assert RECIPE in row
+    assert "(n=2)" in row
+    assert recipegen("index", "--check", "--root", repository).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def kit_server(
+    measured: subprocess.CompletedProcess[str],
+    repository: Path,
+    docker_client: DockerClient,
+    base_image: str,
+    models_dir: Path,
+) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The kit alone: docker build and docker run as its README says, recipegen not on PATH."""
+    assert measured.returncode == 0
+    kit = repository / "recipes" / RECIPE
+    port = str(free_port())
+    programs = kit.parent.parent / "bin"
+    programs.mkdir(exist_ok=True)
+    (programs / "llama-benchy").unlink(missing_ok=True)
+    (programs / "llama-benchy").symlink_to(Path(sys.executable).parent / "llama-benchy")
+    env = {
+        "PATH": f"{programs}:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": str(Path.home()),
+        "PORT": port,
+        "MODELS_DIR": str(models_dir),
+        "RUNS": "3",
+        "DOCKER_BUILDKIT": "1",
+        **{key: os.environ[key] for key in ("DOCKER_HOST",) if key in os.environ},
+    }
+    assert shutil.which("recipegen", path=env["PATH"]) is None
+    build = ["docker", "build", "--network", "host", "--build-arg", f"BASE_IMAGE={base_image}", "--tag", RECIPE, "."]
+    run = ["docker", "run", "--detach", "--name", RECIPE, "--publish", f"127.0.0.1:{port}:8000", "--shm-size", "1g",
+           "--env", "HOST=0.0.0.0", "--volume", f"{models_dir}:/models:ro", RECIPE]  # fmt: skip
+    for command in (build, run):
+        done = subprocess.run(command, cwd=kit, env=env, capture_output=True, text=True, check=False, timeout=900)
+        assert done.returncode == 0, done.stderr[-3000:]
+    try:
+        yield kit, env
+    finally:
+        docker_client.containers.get(RECIPE).remove(force=True, v=True)
+
+
+def test_the_kit_alone_measures_the_same_shape(kit_server: tuple[Path, dict[str, str]], repository: Path) -> None:
+    kit, env = kit_server
+    for script in ("wait_for_server.sh", "bench.sh"):
+        done = subprocess.run(
+            ["bash", f"scripts/{script}"], cwd=kit, env=env, capture_output=True, text=True, check=False, timeout=600
+        )
+        print(done.stdout, done.stderr[-2000:])
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "median of 2" in done.stdout
+    (report,) = (kit / "out" / "ar").glob("*-c1.json")
+    by_kit = check_report(report.read_bytes(), report).data["benchmarks"][0]
+    folder, record = only_run(kit)
+    by_driver = json.loads((folder / record["cells"][0]["file"]).read_text())["benchmarks"][0]
+    shape = ("prompt_size", "response_size", "context_size", "concurrency")
+    assert [by_kit[key] for key in shape] == [by_driver[key] for key in shape]
+    assert {key for key, value in by_kit.items() if value} == {key for key, value in by_driver.items() if value}
+    succeed("collect", RECIPE, "--root", repository)
+    assert len(list(kit.glob("results/*/*/run.json"))) == 2
+    assert recipegen("index", "--check", "--root", repository).returncode == 0
+
+
+def test_nothing_of_ours_is_left(docker_client: DockerClient) -> None:
+    assert ours(docker_client) == []
