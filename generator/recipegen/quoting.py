@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 
@@ -26,7 +27,9 @@ Part = str | Var
 Arg = tuple[Part, ...]
 """One argument of a command: literal pieces and knobs, in order."""
 
-_BARE = re.compile(r"[A-Za-z0-9_@%+:./-][A-Za-z0-9_@%+:./=-]*")
+_BARE = re.compile(r"(?!.*\+=)[A-Za-z0-9_@%+:,./-][A-Za-z0-9_@%+:,./=-]*")
+_RESERVED = frozenset("case coproc do done elif else esac fi for function if in select then time until while".split())
+"""Words of bash's grammar: harmless as an argument, but easily misread, by shellcheck too (SC1010)."""
 _ASCII = re.compile(r"[ -~]*")
 _INVISIBLE = ("Cc", "Cf", "Zl", "Zp")
 """Unicode categories of characters that a reader does not see: controls, direction marks, line separators."""
@@ -40,20 +43,20 @@ def shell_word(value: str) -> str:
     """
     if "\0" in value:
         raise ValueError("a NUL character cannot be passed to a process")
-    if _BARE.fullmatch(value):
+    if _BARE.fullmatch(value) and value not in _RESERVED:
         return value
-    if _ASCII.fullmatch(value):
-        if not set(value) & set("'$`\\"):
-            return f"'{value}'"
-        return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
-    if all(map(_visible, value)) and not set(value) & set("'$`\\"):
+    plain = not set(value) & set("'$`\\")
+    if plain and not value.startswith("~") and all(map(_plain_in_single_quotes, value)):
         return f"'{value}'"
+    if _ASCII.fullmatch(value) and not value.startswith("~"):
+        return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
     # \u in $'…' means another thing in each locale; the bytes of UTF-8 are the same in all.
     return "$'" + "".join(map(_ansi_c, value)) + "'"
 
 
-def _visible(char: str) -> bool:
-    return unicodedata.category(char) not in _INVISIBLE
+def _plain_in_single_quotes(char: str) -> bool:
+    """Neither invisible nor a typographic quote, which shellcheck takes for a slip (SC1112)."""
+    return unicodedata.category(char) not in (*_INVISIBLE, "Pi", "Pf")
 
 
 def _ansi_c(char: str) -> str:
@@ -109,6 +112,7 @@ def compose_string(value: str) -> str:
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$^:@=-])")
 
 
+@lru_cache(maxsize=4096)  # a page of a thousand runs says the same few words a thousand times
 def markdown_text(value: str) -> str:
     """Inline Markdown that shows `value` and nothing else: no markup, no HTML, no line breaks, no links."""
     flat = " ".join(value.split())

@@ -107,7 +107,7 @@ def bench_command(
 @click.argument("name")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
 @click.option("--variant", metavar="V", help="Variant that was measured, where the record beside the report does not say.")
-@click.option("--machine", metavar="NAME", help="Name under results/ of the machine that measured; this one's hardware by default.")
+@click.option("--machine", metavar="NAME", help="Name under results/ of the machine that measured; this one's hardware by default for reports of the kit's bench.sh.")
 @click.option("--corpus", metavar="TEXT", help="Text that the prompts came from, where the file's name does not tell.")
 @click.option("--thinking", type=click.Choice(["default", "on", "off"]), help="Thinking mode, likewise.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
@@ -140,6 +140,12 @@ def collect_command(
     found = list(files) or sorted(p for p in (folder / "out").glob("**/*.json") if not p.name.endswith(".meta.json"))
     if not found:
         raise RecipegenError(f"there is nothing to collect in {folder / 'out'}", hint="bash scripts/bench.sh makes a report there; or name FILEs")
+    strangers = [path for path in found if not path.with_name(f"{path.name}.meta.json").is_file()]
+    if machine is None and strangers:
+        raise RecipegenError(
+            f"{strangers[0]} does not say which machine measured it: it was not made by this kit's bench.sh",
+            hint="--machine NAME, as in gb10-128g; the name stands under results/ and in the table",
+        )
     taken = collect(folder, spec, found, variant=variant, machine=machine or machine_name(host_facts()),
                     corpus=corpus, thinking=thinking, dry_run=dry_run)
     if as_json:
@@ -190,15 +196,20 @@ def write_index(workspace: Workspace, *, write: bool = True) -> list[Path]:
     root = workspace.repository.root
     entries = [entry_of(spec, workspace.folder(spec), f"recipes/{spec.name}") for spec in workspace.specs()]
     index = workspace.repository.index
-    texts = {index: build_index(entries, index.read_text(encoding="utf-8") if index.is_file() else "")}
+    texts = {index: build_index(entries, _text(index) or "")}
     for entry in entries:
         runs = list(iter_runs(entry.folder))
         if runs:
             texts[entry.folder / "RESULTS.md"] = build_results_page(entry, runs)
-    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    stale = [path for path, text in texts.items() if _text(path) != text]
     for path in stale if write else []:
         write_atomic(path, texts[path], within=root)
     return stale
+
+
+def _text(path: Path) -> str | None:
+    """A file's text, line ends as they are; None when there is no such file."""
+    return path.read_bytes().decode("utf-8") if path.is_file() else None
 
 
 @click.command("demo")
