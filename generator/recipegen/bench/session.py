@@ -210,7 +210,8 @@ def _serve_and_measure(
     ready_s = wait_ready(server, plan, _ticker(display))
     facts = server.facts()
     record["image"] = facts["image"]
-    record["engine"]["version"] = reported_version(plan.base_url, spec.engine.name)
+    # llama.cpp out of a wheel does not know its own build; then the wheel's version says it.
+    record["engine"]["version"] = reported_version(plan.base_url, spec.engine.name) or facts.get("program")
     started = bool(facts["started_by_us"])
     command = engine(spec.engine.name).command(spec, plan.variant)
     record["server"] = {
