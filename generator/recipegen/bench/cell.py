@@ -97,7 +97,7 @@ def run_cell(
         try:
             problem = _measure(words, env, log, Follower(events), progress, display_cb, silence_timeout_s)
         finally:
-            _clean_log(log, env, {str(report): f"{cell_id}.json", str(events): events.name})
+            clean_log(log, env, {str(report): f"{cell_id}.json", str(events): events.name})
         raw = None
         if problem is None:
             try:
@@ -175,7 +175,7 @@ def _usable(report: Path) -> bytes:
     return raw
 
 
-def _clean_log(log: Path, env: Mapping[str, str], names: Mapping[str, str]) -> None:
+def clean_log(log: Path, env: Mapping[str, str], names: Mapping[str, str]) -> None:
     """Takes secrets, the home folder and our temporary names out of a log that goes into the repository."""
     if not log.exists():
         return

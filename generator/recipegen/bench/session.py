@@ -145,6 +145,7 @@ def _require_image(request: Request, display: Display) -> None:
 def _measure_variant(
     request: Request, variant: str, program: list[str], corpora: dict[str, StagedCorpus], display: Display
 ) -> RunOutcome:
+    from recipegen.bench.cell import clean_log
     from recipegen.bench.host import host_facts, machine_name
 
     spec, options = request.spec, request.options
@@ -187,6 +188,7 @@ def _measure_variant(
         error = failure.message
         raise
     finally:
+        clean_log(writer.folder / "server.log", plan.env, {str(options.models_dir): "${MODELS_DIR}"})
         writer.finish(status, error)
         display.close()
     return RunOutcome(variant, writer.folder, status, error)

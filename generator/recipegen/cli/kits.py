@@ -64,7 +64,7 @@ def render_command(
 @click.command("download")
 @click.argument("name")
 @click.option("--variant", metavar="V", help="Only what this variant opens; headline and baseline by default.")
-@click.option("--models-dir", type=click.Path(path_type=Path), help="Folder of all models [MODELS_DIR, ~/models].")
+@click.option("--models-dir", type=click.Path(path_type=Path, resolve_path=True), help="Folder of all models [MODELS_DIR, ~/models].")
 @root_option
 def download_command(name: str, variant: str | None, models_dir: Path | None, root: Path | None) -> None:
     """Fetch the models of a recipe, by the kit's own scripts/download_models.sh.
@@ -79,7 +79,7 @@ def download_command(name: str, variant: str | None, models_dir: Path | None, ro
 
     workspace = Workspace.open(root)
     spec = workspace.spec(name)
-    extra = {"PYTHON": sys.executable} | ({"MODELS_DIR": str(models_dir.absolute())} if models_dir else {})
+    extra = {"PYTHON": sys.executable} | ({"MODELS_DIR": str(models_dir)} if models_dir else {})
     script = workspace.folder(spec) / "scripts" / "download_models.sh"
     if not script.is_file():
         raise RecipegenError(f"{script} is missing", hint=f"recipegen render {name}")

@@ -24,7 +24,7 @@ from recipegen.workspace import Workspace, variant_of
 @click.option("--cell", "cells", metavar="TEXT", multiple=True, help="Only cells whose id holds this text; repeatable.")
 @click.option("--runs", type=click.IntRange(1, 10_000), help="Runs of each cell; the recipe's by default.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the server on this host.")
-@click.option("--models-dir", type=click.Path(path_type=Path), help="Folder of all models [MODELS_DIR, ~/models].")
+@click.option("--models-dir", type=click.Path(path_type=Path, resolve_path=True), help="Folder of all models [MODELS_DIR, ~/models].")
 @click.option("--machine", metavar="NAME", help="Name of this machine under results/; from its hardware by default.")
 @click.option("--base-image", metavar="IMAGE", help="When the image must be built: build on this one.")
 @click.option("--network", type=click.Choice(["host"]), help="When the image must be built: network of its steps.")

@@ -22,7 +22,7 @@ GRACE_S = 15.0
               help="In a container, or as a process of this host (stays in the foreground).")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; the recipe's by default.")
-@click.option("--models-dir", type=click.Path(path_type=Path), help="Folder of all models [MODELS_DIR, ~/models].")
+@click.option("--models-dir", type=click.Path(path_type=Path, resolve_path=True), help="Folder of all models [MODELS_DIR, ~/models].")
 @root_option
 def up_command(
     name: str, variant: str | None, runner: str, host: str, port: int | None, models_dir: Path | None, root: Path | None

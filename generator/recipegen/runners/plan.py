@@ -23,11 +23,11 @@ RunnerName = Literal["docker", "local", "endpoint"]
 
 
 def _models_dir() -> Path:
-    return Path(os.environ.get("MODELS_DIR") or Path.home() / "models")
+    return Path(os.environ.get("MODELS_DIR") or Path.home() / "models").absolute()
 
 
 def _hf_home() -> Path:
-    return Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    return Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface").absolute()
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ def _given(knobs: object, **values: str) -> dict[str, str]:
 
 def _host_paths(options: HostOptions) -> dict[str, str]:
     return {
-        "MODELS_DIR": str(options.models_dir.absolute()),
-        "HF_HOME": str(options.hf_home.absolute()),
+        "MODELS_DIR": str(options.models_dir),
+        "HF_HOME": str(options.hf_home),
         "HOME": str(Path.home()),
         "PWD": str(Path.cwd()),
     }
