@@ -174,7 +174,7 @@ def _measure_variant(
     try:
         with server:
             _serve_and_measure(request, plan, server, writer, program, corpora, display)
-        status = status_of(record["cells"], {cell.id for cell in spec.cells()})
+        status = status_of(record["cells"], {cell.id for cell in request.cells})
         failed = [cell["id"] for cell in record["cells"] if cell["status"] == "failed"]
         error = f"cells failed: {', '.join(failed)}" if failed else None
     except KeyboardInterrupt:
@@ -266,7 +266,8 @@ def _measure_cell(
         runs=cell.runs,
     )
     if outcome.status == "done":
-        display.cell_done(cell, summary_line(folder / str(outcome.file)))
+        lost = f", {outcome.failed_requests} requests failed" if outcome.failed_requests else ""
+        display.cell_done(cell, summary_line(folder / str(outcome.file)) + lost)
     else:
         display.cell_failed(cell, outcome.error or "no reason known")
     return {
@@ -286,6 +287,7 @@ def _measure_cell(
         "started": outcome.started,
         "ended": outcome.ended,
         "error": outcome.error,
+        "failed_requests": outcome.failed_requests,
     }
 
 

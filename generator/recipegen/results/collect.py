@@ -339,6 +339,7 @@ def _cell_record(one: _Taken, cell: PlannedCell, benchmark: dict[str, Any]) -> C
         "started": _utc(one.meta.get("started")),
         "ended": _utc(one.meta.get("ended")) or utc_text(one.report.written),
         "error": None,
+        "failed_requests": None,
     }
 
 

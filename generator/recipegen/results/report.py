@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self, cast
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
 from recipegen.files import read_bounded, sha256_bytes
+from recipegen.results.fast_json import decode
 
 REPORT_LIMIT = 32 * 1024 * 1024
 """Largest report that is read, bytes. One of 30 runs has about 9 kB; time series make it larger."""
@@ -93,7 +94,7 @@ def parse_report(raw: bytes, path: Path) -> _Data:
         ReportRefused: it is not a JSON object.
     """
     try:
-        data = json.loads(raw)
+        data = decode(raw)
     except (ValueError, RecursionError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 0
         column = error.colno if isinstance(error, json.JSONDecodeError) else 0

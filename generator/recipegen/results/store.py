@@ -14,6 +14,7 @@ from typing import Any, Literal, TypedDict
 from recipegen import __version__
 from recipegen.errors import EnvironmentLacks, RecipegenError, Where
 from recipegen.files import read_bounded, write_atomic
+from recipegen.results.fast_json import decode
 from recipegen.results.scrub import Identity, assert_clean, identity_here, scrub
 
 FORMAT = "recipegen-run/1"
@@ -55,7 +56,10 @@ class EngineFacts(TypedDict):
 
 
 class CellRecord(TypedDict):
-    """One measured cell; `file` is its untouched report in the run's folder, None when it failed."""
+    """One measured cell; `file` is its untouched report in the run's folder, None when it failed.
+
+    A cell that is done may have lost some of its samples to requests that failed; None where nobody counted them.
+    """
 
     id: str
     corpus: str
@@ -73,6 +77,7 @@ class CellRecord(TypedDict):
     started: str | None
     ended: str | None
     error: str | None
+    failed_requests: int | None
 
 
 class RunRecord(TypedDict):
@@ -284,7 +289,7 @@ def load_run(folder: Path) -> RunRecord:
     path = folder / RECORD
     raw = read_bounded(path, RECORD_LIMIT)
     try:
-        record = json.loads(raw)
+        record = decode(raw)
     except (ValueError, RecursionError) as error:
         raise RecipegenError(f"{path} is not JSON: {error}", where=Where(path)) from error
     found = record.get("format") if isinstance(record, dict) else None
