@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recipegen.errors import EnvironmentLacks, RecipegenError
+from recipegen.quoting import comment_text
 from recipegen.spec.model import HF_ID
 
 CONFIG_LIMIT = 4 << 20
@@ -26,7 +27,7 @@ def recipe_from_hub(name: str, hf_id: str) -> str:
     if not re.fullmatch(HF_ID, hf_id):
         raise RecipegenError(f"{hf_id!r} is not a Hugging Face id", hint="OWNER/NAME, as in Qwen/Qwen3-8B")
     info = _info(hf_id)
-    config = _config(hf_id, info["sha"])
+    config = _config(hf_id, info["sha"]) if info["config"] else {}
     return Templates().render(
         "repo/recipe-from-hub.yaml.j2",
         name=name,
@@ -42,36 +43,67 @@ def recipe_from_hub(name: str, hf_id: str) -> str:
 
 def _info(hf_id: str) -> dict[str, Any]:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+    )
 
     try:
         found = HfApi().model_info(hf_id, files_metadata=True, timeout=20)
+        files = found.siblings
+        size = sum(file.size or 0 for file in files or []) / 1e9
+        sizes = None if files is None else {file.rfilename: file.size for file in files}
+        licence = getattr(found.card_data, "license", None)
+        facts = {
+            "sha": _commit(found.sha, hf_id),
+            "gated": bool(found.gated),
+            "licence": comment_text(licence)[:200] or None if isinstance(licence, str) else None,
+            "size_gb": round(size, 1) if size >= 0.05 else None,
+            "config": sizes is None or "config.json" in sizes,
+        }
     except GatedRepoError as error:
         raise _gated(hf_id) from error
     except RepositoryNotFoundError as error:
-        raise RecipegenError(f"the hub has no model {hf_id!r}, or it is private", hint="check the spelling") from error
+        hint = "check the spelling; for a private one, `hf auth login`"
+        raise RecipegenError(f"the hub has no model {hf_id!r}, or it is private", hint=hint) from error
+    except HFValidationError as error:
+        raise RecipegenError(f"{hf_id!r} is not a Hugging Face id", hint=str(error)) from error
     except HfHubHTTPError as error:
-        raise EnvironmentLacks(f"the hub refused: {str(error).splitlines()[0][:200]}", hint="try again later") from error
-    except Exception as error:  # the hub's client lets its transport's own errors through, which differ by version
+        raise EnvironmentLacks(
+            f"the hub refused: {comment_text(str(error))[:200]}", hint="try again later"
+        ) from error
+    except RecipegenError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _nonsense(hf_id, type(error).__name__) from error
+    except Exception as error:
+        # The hub's client lets its transport's own errors through, which differ by version.
         raise EnvironmentLacks(
             f"the Hugging Face hub cannot be reached ({type(error).__name__})",
             hint="check the network, or start from a preset: recipegen catalog list",
         ) from error
-    card = found.card_data or {}
-    size = sum(sibling.size or 0 for sibling in found.siblings or []) / 1e9
-    licence = card.get("license") if hasattr(card, "get") else None
-    return {
-        "sha": _commit(found.sha, hf_id),
-        "gated": bool(found.gated),
-        "licence": licence if isinstance(licence, str) else None,
-        "size_gb": round(size, 1) if size > 0 else None,
-    }
+    if sizes and (sizes.get("config.json") or 0) > CONFIG_LIMIT:
+        raise _too_large(hf_id)  # known before a byte of it is fetched
+    return facts
 
 
 def _commit(sha: Any, hf_id: str) -> str:
     if not isinstance(sha, str) or not re.fullmatch(r"[0-9a-f]{40}", sha):
-        raise RecipegenError(f"the hub named no commit for {hf_id}", hint="its answer makes no sense; try again later")
+        raise _nonsense(hf_id, "no commit")
     return sha
+
+
+def _nonsense(hf_id: str, what: str) -> RecipegenError:
+    return EnvironmentLacks(
+        f"the hub's answer for {hf_id} makes no sense ({what})",
+        hint="is HF_ENDPOINT a hub? Start from a preset otherwise: recipegen catalog list",
+    )
+
+
+def _too_large(hf_id: str) -> RecipegenError:
+    return RecipegenError(f"config.json of {hf_id} is larger than {CONFIG_LIMIT >> 20} MiB: not a config")
 
 
 def _gated(hf_id: str) -> EnvironmentLacks:
@@ -83,39 +115,57 @@ def _gated(hf_id: str) -> EnvironmentLacks:
 def _config(hf_id: str, revision: str) -> dict[str, Any]:
     """The model's config.json; empty when it has none (GGUF repositories)."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError
+    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
 
     try:
         file = Path(hf_hub_download(hf_id, "config.json", revision=revision))
         if file.stat().st_size > CONFIG_LIMIT:
-            raise RecipegenError(f"config.json of {hf_id} is too large to be one")
+            raise _too_large(hf_id)
         found = json.loads(file.read_text(encoding="utf-8"))
     except GatedRepoError as error:
         raise _gated(hf_id) from error
+    except LocalEntryNotFoundError as error:  # an EntryNotFoundError too, but it means that nobody answered
+        raise EnvironmentLacks(
+            f"config.json of {hf_id} could not be fetched", hint="check the network, try again later"
+        ) from error
     except EntryNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise EnvironmentLacks(f"config.json of {hf_id} could not be read ({type(error).__name__})") from error
+    except OSError as error:
+        raise EnvironmentLacks(
+            f"config.json of {hf_id} could not be read ({type(error).__name__})"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise _nonsense(hf_id, "config.json is not JSON") from error
     return found if isinstance(found, dict) else {}
 
 
 def quantization_of(config: dict[str, Any]) -> tuple[str, str | None]:
-    """Quantization as the table writes it, and the checkpoint's format, from config.json.
+    """Quantization as the table writes it ("unknown" without a sign), and the checkpoint's format.
 
-    Source: `quantization_config.quant_method` as Transformers defines it; compressed-tensors and ModelOpt name the
-    number format in their groups and in `quant_algo`.
+    Args:
+        config: the model's config.json.
+
+    Source: `quantization_config.quant_method` as Transformers defines it; compressed-tensors and ModelOpt
+    name the number format in their groups and in `quant_algo`.
     """
     quant = config.get("quantization_config")
     if not isinstance(quant, dict):
-        dtype = config.get("dtype") or config.get("torch_dtype") or "BF16"
-        return {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}.get(str(dtype), str(dtype)), "safetensors"
-    method = str(quant.get("quant_method", "unknown"))
+        part_of = config.get("text_config")
+        inner = part_of if isinstance(part_of, dict) else {}
+        dtype = next(
+            (part[key] for part in (config, inner) for key in ("dtype", "torch_dtype") if part.get(key)), None
+        )
+        label = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}.get(str(dtype), "unknown")
+        return label, "safetensors" if config else None
+    method = str(quant.get("quant_method"))
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", method):
+        method = "unknown"
     text = json.dumps(quant).lower()
     for sign, label in (("nvfp4", "NVFP4"), ("mxfp4", "MXFP4"), ("fp8", "FP8"), ("float8", "FP8")):
         if sign in text:
             return label, method
     bits = quant.get("bits")
-    return (f"INT{bits}" if isinstance(bits, int) else method.upper()), method
+    return (f"INT{bits}" if type(bits) is int and 0 < bits <= 16 else method.upper()), method
 
 
 def context_of(config: dict[str, Any]) -> int | None:
@@ -123,6 +173,6 @@ def context_of(config: dict[str, Any]) -> int | None:
     text = config.get("text_config")
     for part in (text if isinstance(text, dict) else {}, config):
         found = part.get("max_position_embeddings")
-        if isinstance(found, int) and found > 0:
+        if type(found) is int and found > 0:
             return found
     return None

@@ -10,7 +10,7 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,8 +27,29 @@ Part = str | Var
 Arg = tuple[Part, ...]
 """One argument of a command: literal pieces and knobs, in order."""
 
-_BARE = re.compile(r"(?!.*\+=)[A-Za-z0-9_@%+:,./-][A-Za-z0-9_@%+:,./=-]*")
-_RESERVED = frozenset("case coproc do done elif else esac fi for function if in select then time until while".split())
+_BARE = re.compile(r"[A-Za-z0-9_@%+:./-]+|--[a-z0-9-]+=[A-Za-z0-9_@%+:./=-]*")
+"""Words that need no quotes. In an array shellcheck takes `a,b` and `a=b` for slips (SC2054, SC2191)."""
+_RESERVED = frozenset(
+    [
+        "case",
+        "coproc",
+        "do",
+        "done",
+        "elif",
+        "else",
+        "esac",
+        "fi",
+        "for",
+        "function",
+        "if",
+        "in",
+        "select",
+        "then",
+        "time",
+        "until",
+        "while",
+    ]
+)
 """Words of bash's grammar: harmless as an argument, but easily misread, by shellcheck too (SC1010)."""
 _ASCII = re.compile(r"[ -~]*")
 _INVISIBLE = ("Cc", "Cf", "Zl", "Zp")
@@ -79,7 +100,7 @@ def shell_command(words: Iterable[str]) -> str:
 
 
 def symbolic(arg: Arg) -> str:
-    """One argument with knobs named, not put in: `${MODELS_DIR}/Qwen3.6-27B`. For records, not for running."""
+    """One argument with knobs named, not put in: `${MODELS_DIR}/Qwen3.6-27B`. For records only."""
     return "".join(f"${{{p.name}}}" if isinstance(p, Var) else p for p in arg)
 
 
@@ -99,9 +120,15 @@ def compact_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
+_YAML_ESCAPED = re.compile("[\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]")
+
+
 def yaml_string(value: str) -> str:
-    """A double-quoted YAML scalar: JSON's strings are a subset of YAML's."""
-    return json.dumps(value)
+    """A double-quoted YAML scalar: a JSON string, with what YAML wants escaped beyond that.
+
+    Characters beyond U+FFFF stay as they are: JSON would write two surrogates, which YAML refuses.
+    """
+    return _YAML_ESCAPED.sub(lambda m: f"\\u{ord(m[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def compose_string(value: str) -> str:
@@ -109,40 +136,44 @@ def compose_string(value: str) -> str:
     return yaml_string(value.replace("$", "$$"))
 
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$^:@=-])")
+_JOINERS = "\u200c\u200d"
+"""Invisible, but part of how emoji, Persian and Indic scripts are written."""
+
+
+def _one_line(value: str) -> str:
+    """The text on one line, without characters that no reader sees."""
+    # Nearly every text is printable throughout, and then nothing has to be looked at letter by letter.
+    if not value.isprintable():
+        value = "".join(
+            c for c in value if c.isspace() or c in _JOINERS or unicodedata.category(c) not in _INVISIBLE
+        )
+    return " ".join(value.split())
+
+
+_MARKDOWN = re.compile(r"^[0-9]{1,9}[.)](?= |$)|[\\`*_{}\[\]<>#+|~&$:@=-]|(?<=www)\.", re.IGNORECASE)
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", ".": "&#46;", "@": "&#64;"}
 
 
 @lru_cache(maxsize=4096)  # a page of a thousand runs says the same few words a thousand times
 def markdown_text(value: str) -> str:
     """Inline Markdown that shows `value` and nothing else: no markup, no HTML, no line breaks, no links."""
-    flat = " ".join(value.split())
-    visible = _without(flat, ("Cc", "Cf"))
+    visible = _one_line(value)
     # Only characters that can begin markup where they stand are escaped; prose stays readable in the source.
     return _MARKDOWN.sub(_escape_markdown(visible), visible)
 
 
-def _without(text: str, categories: Collection[str]) -> str:
-    """A text without the characters of some Unicode categories that are not printable."""
-    # Nearly every text is printable throughout, and then nothing has to be looked at letter by letter.
-    return text if text.isprintable() else "".join(c for c in text if unicodedata.category(c) not in categories)
-
-
-def _escape_markdown(text: str) -> Any:
+def _escape_markdown(text: str) -> Callable[[re.Match[str]], str]:
     def escape(match: re.Match[str]) -> str:
-        char, at = match.group(1), match.start()
-        if char in "-+=#" and at > 0:
+        char, at = match[0], match.start()
+        if len(char) > 1:
+            return f"{char[:-1]}\\{char[-1]}"  # a number that would begin a list
+        if char in "-+=" and at > 0:
             return char
-        if char in "()!^":
-            return char  # brackets, which alone would make them markup, are escaped
         if char == "_" and 0 < at < len(text) - 1 and text[at - 1].isalnum() and text[at + 1].isalnum():
             return char
-        if char == ":" and "://" not in text:
-            return char
         if char == ":":
-            return "&#58;"
-        if char == "@":
-            return "&#64;"
-        return {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(char, "\\" + char)
+            return "&#58;" if "://" in text else char
+        return _ENTITIES.get(char, "\\" + char)
 
     return escape
 
@@ -153,12 +184,19 @@ def markdown_paragraphs(value: str) -> str:
 
 
 def markdown_code(value: str) -> str:
-    """An inline code span that shows `value`, whatever backticks it holds."""
-    flat = " ".join(value.split()) or " "
+    """An inline code span that shows `value`, whatever it holds; the invisible is shown as `\\x1b`."""
+    flat = " ".join("".join(map(_shown, value)).split()) or " "
+    if "\\|" in flat:
+        # In a table cell this would lose its backslash, and no escape within a code span prevents it.
+        return "<code>" + re.sub(r"[^A-Za-z0-9 ]", lambda m: f"&#{ord(m[0])};", flat) + "</code>"
     longest = max((len(run) for run in re.findall(r"`+", flat)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if flat.startswith("`") or flat.endswith("`") else ""
     return f"{fence}{pad}{flat}{pad}{fence}"
+
+
+def _shown(char: str) -> str:
+    return char if char.isspace() or unicodedata.category(char) not in _INVISIBLE else ascii(char)[1:-1]
 
 
 def markdown_cell(text: str) -> str:
@@ -180,7 +218,10 @@ def url_text(url: str) -> str:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", url)
     if scheme and scheme.group(1).lower() not in ("http", "https"):
         raise ValueError(f"not a web address: {url!r}")
-    return re.sub(r"[^A-Za-z0-9:/?#@!$&*+,;=%._~-]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), url)
+    safe = re.sub(
+        r"[^A-Za-z0-9:/?#@!$&*+,;=%._~-]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), url
+    )
+    return re.sub(r"&(?=#?[A-Za-z0-9]+;)", "&amp;", safe)  # Markdown reads entities in addresses too
 
 
 def html_text(value: str) -> str:
@@ -211,5 +252,4 @@ def literal(*words: str) -> list[Arg]:
 
 def comment_text(value: str) -> str:
     """Text for a comment that ends with its line (shell, Dockerfile, YAML)."""
-    flat = " ".join(value.split())
-    return _without(flat, _INVISIBLE)
+    return _one_line(value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from recipegen.errors import RecipegenError, Where
 from recipegen.files import write_atomic
 from recipegen.load.repo import INDEX_FILE, RECIPE_FILE
+from recipegen.quoting import yaml_string
 from recipegen.spec.model import SLUG
 from recipegen.spec.schema import SCHEMA_FILE, schema_text
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 INDEX_INTRO = """# Results
 
-One row a recipe: the headline variant's headline cell. `recipegen index` writes the table; text outside its markers is
-yours.
+One row a recipe: the headline variant's headline cell. `recipegen index` writes the table; text outside its
+markers is yours.
 
 """
 SCHEMA_LINE = f"# yaml-language-server: $schema=../../{SCHEMA_FILE}"
@@ -41,7 +42,9 @@ def init_repository(folder: Path) -> list[Path]:
     if folder.exists() and not folder.is_dir():
         raise RecipegenError("is not a folder", where=Where(folder))
     if (folder / "recipes").exists():
-        raise RecipegenError(f"{folder} is a recipe repository already", hint=f"recipegen new NAME --root {folder}")
+        raise RecipegenError(
+            f"{folder} is a recipe repository already", hint=f"recipegen new NAME --root {folder}"
+        )
     templates = Templates()
     files = {
         "recipes/.gitkeep": "",
@@ -63,14 +66,40 @@ def init_repository(folder: Path) -> list[Path]:
 
 
 def recipe_text(name: str, text: str) -> str:
-    """A preset's or a recipe's text under another name, led by the schema line for editors."""
-    lines = [line for line in text.splitlines() if not line.startswith("# yaml-language-server:")]
-    body = "\n".join([SCHEMA_LINE, *lines]) + "\n"
-    return re.sub(r"(?m)^name:.*$", f"name: {name}", body, count=1)
+    """A preset's or a recipe's text under another name, led by the schema line for editors.
+
+    Raises:
+        RecipegenError: no line of the text begins with `name:`.
+    """
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
+    body = "\n".join(
+        [SCHEMA_LINE, *(line for line in lines if not line.startswith("# yaml-language-server:"))]
+    )
+    # A name such as 123, 1e5 or null would be a number or nothing without quotes.
+    plain = re.match(r"[a-z]", name) and name not in ("null", "true", "false")
+    line = f"name: {name if plain else yaml_string(name)}"
+    renamed, count = re.subn(r"(?m)^name:.*$", lambda _: line, f"{body}\n", count=1)
+    if not count:
+        raise RecipegenError(
+            "has no line that begins with `name:`", hint="write the name on a line of its own"
+        )
+    return renamed
+
+
+def _unmeasured(text: str) -> str:
+    """A recipe's text for a copy: nobody has measured that one yet."""
+    return re.sub(
+        r"(?m)^status: *(?:measuring|staged|measured|shipped)\b.*$", "status: planned", text, count=1
+    )
 
 
 def new_recipe(
-    workspace: Workspace, name: str, *, preset: str | None = None, source: str | None = None, model: str | None = None
+    workspace: Workspace,
+    name: str,
+    *,
+    preset: str | None = None,
+    source: str | None = None,
+    model: str | None = None,
 ) -> tuple[Path, Kit]:
     """Write a recipe and render its kit; on any error nothing is left behind.
 
@@ -91,25 +120,27 @@ def new_recipe(
             hint="lower-case letters, digits and single . _ - between them: it names a folder and an image",
         )
     folder = workspace.repository.recipes / name
+    taken = RecipegenError(f"{folder} is there already", hint="choose another name, or edit its recipe.yaml")
     if folder.exists():
-        raise RecipegenError(f"{folder} is there already", hint="choose another name, or edit its recipe.yaml")
+        raise taken
     if model is not None:
         from recipegen.hub import recipe_from_hub
 
         text = recipe_from_hub(name, model)
     elif source is not None:
-        text = read_text(workspace.repository.folder(source) / RECIPE_FILE)
+        workspace.load(source)  # a fault in it is reported where it stands
+        text = _unmeasured(read_text(workspace.repository.folder(source) / RECIPE_FILE))
     else:
         text = read_text(catalog.preset_file(preset or name))
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir()
+    except FileExistsError:
+        raise taken from None
+    try:
         write_atomic(folder / RECIPE_FILE, recipe_text(name, text))
         kit = workspace.kit(complete(workspace.load(name).recipe))
         write_kit(kit, folder)
     except BaseException:
-        shutil.rmtree(made[-1], ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder, kit
-
-

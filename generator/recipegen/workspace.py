@@ -1,4 +1,4 @@
-"""A repository's recipes, loaded, checked and completed. Owns the way from a name to a Spec, for all commands."""
+"""A repository's recipes, loaded, checked and completed. Owns the way from a name to a Spec."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class Workspace:
             given = document.data.get("name")
             if isinstance(given, str) and given != file.parent.name:
                 where = document.where(("name",))
-                return [Problem(where, f"the name {given!r} is not the folder's", f"folder: {file.parent.name}")]
+                return [
+                    Problem(where, f"the name {given!r} is not the folder's", f"folder: {file.parent.name}")
+                ]
             return []
 
         return load_recipe(file, preset=preset_file, checks=(names, folder))
@@ -85,11 +87,15 @@ class Workspace:
         """
         found: list[Spec] = []
         problems: list[Problem] = []
-        for name in names or self.repository.names():
+        for name in dict.fromkeys(names or self.repository.names()):
             try:
                 found.append(self.spec(name))
             except SpecError as error:
                 problems += error.problems
+            except RecipegenError as error:
+                if error.where is None:
+                    raise
+                problems.append(Problem(error.where, error.message, error.hint))  # a file that cannot be read
         if problems:
             raise SpecError(problems)
         return found
@@ -114,5 +120,7 @@ def variant_of(spec: Spec, name: str | None) -> str:
     if name is None:
         return spec.headline
     if name not in spec.variants:
-        raise RecipegenError(f"{spec.name} has no variant {name!r}", hint=f"there are: {', '.join(spec.variants)}")
+        raise RecipegenError(
+            f"{spec.name} has no variant {name!r}", hint=f"there are: {', '.join(spec.variants)}"
+        )
     return name

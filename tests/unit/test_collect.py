@@ -93,6 +93,7 @@ def test_a_report_of_the_kit(tmp_path: Path, recipe: Path) -> None:
             "error": None,
             "started": "2026-11-20T09:58:00Z",
             "ended": "2026-11-20T10:00:01Z",
+            "failed_requests": None,
         }
     ]
 

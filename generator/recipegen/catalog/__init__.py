@@ -26,7 +26,9 @@ def hardware_profiles() -> dict[str, HardwareProfile]:
 def _corpora() -> dict[str, dict[str, dict[str, str]]]:
     import yaml
 
-    found: dict[str, dict[str, dict[str, str]]] = yaml.safe_load((CORPORA / "corpora.yaml").read_text(encoding="utf-8"))
+    found: dict[str, dict[str, dict[str, str]]] = yaml.safe_load(
+        (CORPORA / "corpora.yaml").read_text(encoding="utf-8")
+    )
     return found
 
 
@@ -63,6 +65,7 @@ def preset_file(name: str) -> Path:
         near = get_close_matches(name, names, n=5, cutoff=0.4) or names
         raise RecipegenError(
             f"there is no preset {name!r}",
-            hint=f"nearest: {', '.join(near)}; `recipegen catalog list` shows all, --model HF_ID starts from a hub model",
+            hint=f"nearest: {', '.join(near)}; `recipegen catalog list` shows all, "
+            "--model HF_ID starts from a hub model",
         )
     return PRESETS / f"{name}.yaml"

@@ -1,4 +1,4 @@
-"""The command line: arguments in, one handler for errors, exit codes out. Commands are imported when called."""
+"""The command line: arguments in, one handler for errors, exit codes out. Commands load when called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from pathlib import Path
 
 import click
 
-from recipegen.errors import EXIT_INTERRUPTED, EXIT_USAGE, Problem, RecipegenError, SpecError
+from recipegen.errors import (
+    EXIT_ENVIRONMENT,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    EnvironmentLacks,
+    Problem,
+    RecipegenError,
+    SpecError,
+)
+
+EXIT_FAULT = 70
+"""A fault of recipegen itself (EX_SOFTWARE of sysexits.h)."""
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("recipes", "Make a new recipe repository."),
@@ -65,25 +76,28 @@ class _Group(click.Group):
 @click.group(
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with `recipegen demo`, or with `recipegen init my-recipes` and `recipegen new qwen36-35b-dflash`.",
+    epilog="Start with `recipegen demo`, or with `recipegen init my-recipes` and "
+    "`recipegen new qwen36-35b-dflash`.",
 )
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 @click.version_option(package_name="recipegen", message="%(prog)s %(version)s")
 def cli(debug: bool) -> None:
     """Benchmark recipes for LLM inference on NVIDIA DGX Spark (GB10) and its kin.
 
-    One recipe.yaml describes model, image, flags, variants and what to measure; from it come a Docker build kit that
-    stands alone, measured results, and the table of INDEX.md.
+    One recipe.yaml describes model, image, flags, variants and what to measure; from it come a Docker
+    build kit that stands alone, measured results, and the table of INDEX.md.
 
-    Exit codes: 0 done, 1 findings or a failed check, 2 wrong usage or spec, 3 the environment lacks something, 4 the
-    server or the benchmark failed, 130 interrupted.
+    Exit codes: 0 done, 1 findings or a failed check, 2 wrong usage or spec, 3 the environment lacks
+    something, 4 the server or the benchmark failed, 130 interrupted.
     """
 
 
 def root_option(function: click.decorators.FC) -> click.decorators.FC:
     """--root, for every command that works in a repository."""
     return click.option(
-        "--root", type=click.Path(path_type=Path, file_okay=False), help="Repository; found upwards from here by default."
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Repository; found upwards from here by default.",
     )(function)
 
 
@@ -92,10 +106,15 @@ def json_option(function: click.decorators.FC) -> click.decorators.FC:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(function)
 
 
+def _plain(text: str) -> str:
+    """Text for a terminal: a control character in a file's name or value is shown, not obeyed."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
 def _print_problem(problem: Problem) -> None:
-    click.echo(f"{click.style(str(problem.where), bold=True)}: {problem.message}", err=True)
+    click.echo(f"{click.style(_plain(str(problem.where)), bold=True)}: {_plain(problem.message)}", err=True)
     if problem.hint:
-        click.echo(f"    {problem.hint}", err=True)
+        click.echo(f"    {_plain(problem.hint)}", err=True)
 
 
 def report(error: RecipegenError) -> None:
@@ -104,9 +123,16 @@ def report(error: RecipegenError) -> None:
         for problem in error.problems:
             _print_problem(problem)
     where = f"{error.where}: " if error.where else ""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {where}{error.message}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {_plain(where + error.message)}", err=True)
     if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+        click.echo(f"  {_plain(error.hint)}", err=True)
+
+
+def _trace(debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
 
 
 def _as_interrupt(_number: int, _frame: object) -> None:
@@ -122,8 +148,7 @@ def main() -> None:
         code = cli.main(standalone_mode=False, prog_name="recipegen")
         sys.exit(code if isinstance(code, int) else 0)
     except RecipegenError as error:
-        if debug:
-            raise
+        _trace(debug)
         report(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -132,12 +157,17 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    except OSError as error:
+        # No permission, no space, a folder that is a file: this host's, not recipegen's.
+        _trace(debug)
+        name = f"{error.filename}: " if isinstance(error.filename, str | Path) else ""
+        report(EnvironmentLacks(f"{name}{error.strerror or error}"))
+        sys.exit(EXIT_ENVIRONMENT)
     except Exception as error:
-        if debug:
-            raise
-        click.echo(f"error: unexpected {type(error).__name__}: {error}", err=True)
-        click.echo("  this is a fault of recipegen: run again with --debug before the command and report what it prints", err=True)
-        sys.exit(70)
+        _trace(debug)
+        click.echo(_plain(f"error: unexpected {type(error).__name__}: {error}"), err=True)
+        click.echo(
+            "  this is a fault of recipegen: run again with --debug before the command and report its output",
+            err=True,
+        )
+        sys.exit(EXIT_FAULT)

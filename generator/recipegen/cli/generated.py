@@ -1,4 +1,4 @@
-"""Files that are generated from the code and committed; run as a module, it writes them. A test holds them equal."""
+"""Files that are generated from the code and committed; run as a module, it writes them. A test compares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ HELP = Path(__file__).with_name("help.txt")
 
 def help_text() -> str:
     """`recipegen --help` at 80 columns."""
-    with click.Context(cli, info_name="recipegen", terminal_width=80, max_content_width=80) as context:
+    settings = {**cli.context_settings, "terminal_width": 80, "max_content_width": 80}
+    with click.Context(cli, info_name="recipegen", **settings) as context:
         return cli.get_help(context) + "\n"
 
 

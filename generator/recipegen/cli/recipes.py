@@ -16,7 +16,7 @@ from recipegen.workspace import Workspace
 @click.command("init")
 @click.argument("folder", type=click.Path(path_type=Path))
 def init_command(folder: Path) -> None:
-    """Make a new recipe repository in FOLDER: recipes/, patches/, INDEX.md, a schema for editors, a CI workflow.
+    """Make a new recipe repository in FOLDER: recipes/, patches/, INDEX.md, a schema, a CI workflow.
 
     \b
     Example:
@@ -35,7 +35,9 @@ def init_command(folder: Path) -> None:
 @click.option("--from", "source", metavar="RECIPE", help="Recipe of this repository to copy.")
 @click.option("--model", metavar="HF_ID", help="Model on the Hugging Face hub to start from.")
 @root_option
-def new_command(name: str, preset: str | None, source: str | None, model: str | None, root: Path | None) -> None:
+def new_command(
+    name: str, preset: str | None, source: str | None, model: str | None, root: Path | None
+) -> None:
     """Write recipes/NAME/recipe.yaml and render its kit.
 
     \b
@@ -110,7 +112,9 @@ def show_command(name: str, resolved: bool, root: Path | None, as_json: bool) ->
     else:
         loaded = workspace.load(name)
         if not as_json:
-            click.echo((workspace.repository.folder(name) / "recipe.yaml").read_text(encoding="utf-8"), nl=False)
+            click.echo(
+                (workspace.repository.folder(name) / "recipe.yaml").read_text(encoding="utf-8"), nl=False
+            )
             return
         data = loaded.document.data
     _print_data(data, as_json)
@@ -137,8 +141,12 @@ def catalog_list(as_json: bool) -> None:
     rows = []
     for name in catalog.preset_names():
         file = catalog.preset_file(name)
-        rows.append({"id": name, "kind": "preset", "title": str(parse(read_text(file), file).data.get("title", ""))})
-    rows += [{"id": key, "kind": "hardware", "title": p.label} for key, p in catalog.hardware_profiles().items()]
+        rows.append(
+            {"id": name, "kind": "preset", "title": str(parse(read_text(file), file).data.get("title", ""))}
+        )
+    rows += [
+        {"id": key, "kind": "hardware", "title": p.label} for key, p in catalog.hardware_profiles().items()
+    ]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -185,8 +193,14 @@ def lint_command(names: tuple[str, ...], strict: bool, root: Path | None, as_jso
         problems = error.problems
     if as_json:
         findings = [
-            {"file": str(p.where.file), "line": p.where.line, "column": p.where.column, "severity": "error",
-             "message": p.message, "hint": p.hint}
+            {
+                "file": str(p.where.file),
+                "line": p.where.line,
+                "column": p.where.column,
+                "severity": "error",
+                "message": p.message,
+                "hint": p.hint,
+            }
             for p in problems
         ]
         click.echo(json.dumps({"checked": checked, "findings": findings}, indent=2))
@@ -197,7 +211,9 @@ def lint_command(names: tuple[str, ...], strict: bool, root: Path | None, as_jso
 
 
 @click.command("schema")
-@click.option("--check", type=click.Path(path_type=Path, dir_okay=False), help="Fail when this file is not the schema.")
+@click.option(
+    "--check", type=click.Path(path_type=Path, dir_okay=False), help="Fail when this file is not the schema."
+)
 def schema_command(check: Path | None) -> None:
     """Print the JSON Schema of recipe.yaml, for editors and other tools.
 
@@ -214,7 +230,10 @@ def schema_command(check: Path | None) -> None:
 
 
 def _table(header: tuple[str, ...], rows: list[list[str]]) -> None:
-    widths = [max(len(header[i]), *(len(row[i]) for row in rows)) if rows else len(header[i]) for i in range(len(header))]
+    widths = [
+        max(len(header[i]), *(len(row[i]) for row in rows)) if rows else len(header[i])
+        for i in range(len(header))
+    ]
     for row in [list(header), *rows]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
@@ -226,5 +245,3 @@ def _print_data(data: Any, as_json: bool) -> None:
     import yaml
 
     click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100), nl=False)
-
-

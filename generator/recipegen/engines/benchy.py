@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recipegen.engines.base import model_place
 from recipegen.engines.command import Command
-from recipegen.quoting import Arg, Var, compact_json, literal
+from recipegen.quoting import Var, compact_json, literal
 from recipegen.spec.completed import PlannedCell, Spec
 
 PROGRAM = "llama-benchy"
@@ -27,9 +27,7 @@ def bench_command(spec: Spec, cell: PlannedCell) -> Command:
     argv = [
         *literal(PROGRAM, "--base-url"),
         (Var("BASE_URL"),),
-        *_option("--model", spec.served_name),
-        *_option("--served-model-name", spec.served_name),
-        *literal("--tokenizer"),
+        *literal("--model", spec.served_name, "--served-model-name", spec.served_name, "--tokenizer"),
         tokenizer,
         *literal("--pp"),
         (Var("PP"),),
@@ -65,8 +63,3 @@ def bench_command(spec: Spec, cell: PlannedCell) -> Command:
     }
     thinking = (*literal("--extra-body"), ("chat_template_kwargs=", Var("THINK_KWARGS")))
     return Command(tuple(argv), {}, knobs, (("THINK_KWARGS", thinking),))
-
-
-def _option(flag: str, value: str) -> list[Arg]:
-    """argparse takes a word that begins with a dash for an option, so such a value is joined with =."""
-    return literal(f"{flag}={value}") if value.startswith("-") else literal(flag, value)

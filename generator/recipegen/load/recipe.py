@@ -9,10 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from recipegen.errors import Problem, SpecError
+from recipegen.errors import Problem, RecipegenError, SpecError
 from recipegen.load.messages import problems_of
 from recipegen.load.yamldoc import Document, parse, read_text
 from recipegen.spec.model import Recipe
+
+MAX_WORDS = 500
+"""Characters of a problem's text: a value of a megabyte is not repeated to the user."""
 
 Check = Callable[[Document], list[Problem]]
 """A check that types cannot express; it must bear data of any shape."""
@@ -26,7 +29,9 @@ class Loaded:
     document: Document
 
 
-def load_recipe(file: Path, *, preset: Callable[[str], Path] | None = None, checks: tuple[Check, ...] = ()) -> Loaded:
+def load_recipe(
+    file: Path, *, preset: Callable[[str], Path] | None = None, checks: tuple[Check, ...] = ()
+) -> Loaded:
     """Read and check one recipe.
 
     Args:
@@ -49,8 +54,15 @@ def load_recipe(file: Path, *, preset: Callable[[str], Path] | None = None, chec
         for check in checks:
             problems += check(document)
     if problems or recipe is None:
-        raise SpecError(sorted(dict.fromkeys(problems), key=lambda problem: problem.where))
+        raise SpecError(sorted(dict.fromkeys(map(_short, problems)), key=lambda problem: problem.where))
     return Loaded(recipe, document)
+
+
+def _short(problem: Problem) -> Problem:
+    def cut(text: str) -> str:
+        return text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}…"
+
+    return Problem(problem.where, cut(problem.message), cut(problem.hint))
 
 
 def _extended(document: Document, preset: Callable[[str], Path] | None) -> Document:
@@ -62,9 +74,16 @@ def _extended(document: Document, preset: Callable[[str], Path] | None) -> Docum
         return document
     if not isinstance(name, str):
         raise SpecError([Problem(document.where(("extends",)), "extends must be the name of a preset")])
-    file = preset(name)
+    try:
+        file = preset(name)
+    except RecipegenError as error:
+        raise SpecError([Problem(document.where(("extends",)), error.message, error.hint)]) from None
     base = parse(read_text(file), file)
-    places = {**base.places, **{path: where for path, where in document.places.items() if path}, (): document.places[()]}
+    places = {
+        **base.places,
+        **{path: where for path, where in document.places.items() if path},
+        (): document.places[()],
+    }
     return Document(_merged(base.data, document.data), places, document.file)
 
 

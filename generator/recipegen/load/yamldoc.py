@@ -1,12 +1,15 @@
 """YAML with line numbers. Owns reading a file into plain data and a map of places; knows nothing of recipes.
 
 Plain scalars are read by the YAML 1.2 core rules, so `on`, `no`, `8000:8000` and dates stay text. Duplicate
-keys, several documents, cycles and alias bombs are refused.
+keys, several documents, tags, numbers without an end, cycles and alias bombs are refused.
 """
 
 from __future__ import annotations
 
+import math
 import re
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,21 +20,19 @@ from recipegen.errors import Problem, RecipegenError, SpecError, Where
 
 MAX_BYTES = 1 << 20
 """A recipe is a page or two; a megabyte is a mistake or an attack."""
-MAX_NODES = 50_000
-"""Nodes after aliases are put in: what an alias bomb would exceed."""
+MAX_NODES = 20_000
+"""Nodes after aliases are put in: what an alias bomb would exceed. The longest recipe here has about 500."""
 MAX_DEPTH = 60
 
-_INT = re.compile(r"[-+]?[0-9]{1,4000}")
-_HEX = re.compile(r"0x[0-9a-fA-F]{1,4000}")
-_OCTAL = re.compile(r"0o[0-7]{1,4000}")
+_INT = re.compile(r"[-+]?[0-9]{1,300}")
+_HEX = re.compile(r"0x[0-9a-fA-F]{1,200}")
+_OCTAL = re.compile(r"0o[0-7]{1,300}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_ENDLESS = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _SPECIAL = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
-    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
-    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf"), float("inf")),
-    "-.inf": float("-inf"),
 }
 
 Path_ = tuple[str | int, ...]
@@ -65,6 +66,8 @@ def read_text(path: Path) -> str:
         RecipegenError: not there, a folder, not readable, too large, not UTF-8.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise RecipegenError("is not a plain file", where=Where(path))
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
@@ -90,12 +93,11 @@ def parse(text: str, file: Path) -> Document:
     Raises:
         SpecError: the text is not YAML, holds a duplicate key, or grows beyond the limits.
     """
+    loader = yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader
     try:
-        root = yaml.compose(text, Loader=yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
+        root = _Composer(yaml.parse(text, Loader=loader), file).document()
     except yaml.YAMLError as error:
         raise SpecError([_syntax_problem(error, text, file)]) from None
-    except RecursionError:
-        raise SpecError([Problem(Where(file), "is nested too deeply")]) from None
     if root is None:
         raise SpecError([Problem(Where(file, 1, 1), "the file is empty")])
     builder = _Builder(file)
@@ -103,6 +105,62 @@ def parse(text: str, file: Path) -> Document:
     if builder.problems:
         raise SpecError(builder.problems)
     return Document(data, builder.places, file)
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A piece of the document: what it says, what stands below it, and where."""
+
+    event: Any
+    where: Where
+    items: list[_Node]
+    pairs: list[tuple[_Node, _Node]]
+
+
+class _Composer:
+    """From the parser's events to nodes, with aliases put in as the nodes they stand for.
+
+    yaml.compose is not used: it calls itself in C at every level, and a megabyte of brackets kills it.
+    """
+
+    def __init__(self, events: Iterator[Any], file: Path) -> None:
+        self.events = events
+        self.file = file
+        self.anchors: dict[str, _Node] = {}
+
+    def document(self) -> _Node | None:
+        """The root of the only document; None when there is none."""
+        root: _Node | None = None
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    raise SpecError(
+                        [Problem(self._where(event), "a second document begins here", "keep one of them")]
+                    )
+                root = self._node(next(self.events), 0)
+        return root
+
+    def _where(self, event: Any) -> Where:
+        return Where(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def _node(self, event: Any, depth: int) -> _Node:
+        if depth > MAX_DEPTH:
+            raise SpecError([Problem(self._where(event), "is nested too deeply")])
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                raise SpecError([Problem(self._where(event), f"there is no anchor {event.anchor!r} above")])
+            return self.anchors[event.anchor]
+        node = _Node(event, self._where(event), [], [])
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        if isinstance(event, yaml.SequenceStartEvent):
+            while not isinstance(item := next(self.events), yaml.SequenceEndEvent):
+                node.items.append(self._node(item, depth + 1))
+        elif isinstance(event, yaml.MappingStartEvent):
+            while not isinstance(item := next(self.events), yaml.MappingEndEvent):
+                key = self._node(item, depth + 1)
+                node.pairs.append((key, self._node(next(self.events), depth + 1)))
+        return node
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str, file: Path) -> Problem:
@@ -121,7 +179,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str, file: Path) -> Problem:
 
 
 class _Builder:
-    """Turns the parser's node graph into data, noting where everything stands."""
+    """Turns nodes into data, noting where everything stands."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -129,42 +187,48 @@ class _Builder:
         self.problems: list[Problem] = []
         self.nodes = 0
 
-    def _where(self, node: yaml.Node) -> Where:
-        return Where(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
-
-    def build(self, node: yaml.Node, path: Path_, depth: int) -> Any:
+    def build(self, node: _Node, path: Path_, depth: int) -> Any:
         self.nodes += 1
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
-            what = "is nested too deeply" if depth > MAX_DEPTH else "grows too large once its aliases are put in"
-            raise SpecError([*self.problems, Problem(self._where(node), what)])
-        self.places.setdefault(path, self._where(node))
-        if isinstance(node, yaml.MappingNode):
+            what = (
+                "is nested too deeply" if depth > MAX_DEPTH else "grows too large once its aliases are put in"
+            )
+            raise SpecError([*self.problems, Problem(node.where, what)])
+        self.places.setdefault(path, node.where)
+        if node.event.tag is not None:
+            hint = "put a text in quotes; a number needs nothing"
+            self.problems.append(Problem(node.where, f"the tag {node.event.tag!r} is not known here", hint))
+        if isinstance(node.event, yaml.MappingStartEvent):
             return self._mapping(node, path, depth)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(item, (*path, i), depth + 1) for i, item in enumerate(node.value)]
+        if isinstance(node.event, yaml.SequenceStartEvent):
+            return [self.build(item, (*path, i), depth + 1) for i, item in enumerate(node.items)]
         return self._scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, path: Path_, depth: int) -> dict[str, Any]:
+    def _mapping(self, node: _Node, path: Path_, depth: int) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            where = self._where(key_node)
-            if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.append(Problem(where, "a key must be a word"))
+        for key_node, value_node in node.pairs:
+            if not isinstance(key_node.event, yaml.ScalarEvent):
+                self.problems.append(Problem(key_node.where, "a key must be a word"))
                 continue
-            key = str(key_node.value)
+            key = self._text(key_node)
             if key in out:
-                first = self.places[(*path, key)]
-                self.problems.append(
-                    Problem(where, f"duplicate key {key!r}", f"it stands in line {first.line} already; keep one of them")
-                )
+                first = self.places[(*path, key)].line
+                hint = f"it stands in line {first} already; keep one of them"
+                self.problems.append(Problem(key_node.where, f"duplicate key {key!r}", hint))
                 continue
-            self.places[(*path, key)] = where
+            self.places[(*path, key)] = key_node.where
             out[key] = self.build(value_node, (*path, key), depth + 1)
         return out
 
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
-        text: str = node.value
-        if node.style or node.tag == "tag:yaml.org,2002:str" and node.start_mark.index == node.end_mark.index:
+    def _text(self, node: _Node) -> str:
+        text: str = node.event.value
+        if not text.isprintable() and any("\ud800" <= char <= "\udfff" for char in text):
+            self.problems.append(Problem(node.where, "holds half of a surrogate pair, which is no character"))
+        return text
+
+    def _scalar(self, node: _Node) -> Any:
+        text = self._text(node)
+        if node.event.style:
             return text
         if text in _SPECIAL:
             return _SPECIAL[text]
@@ -174,6 +238,9 @@ class _Builder:
             return int(text, 16)
         if _OCTAL.fullmatch(text):
             return int(text, 8)
-        if _FLOAT.fullmatch(text):
+        if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
             return float(text)
+        if _ENDLESS.fullmatch(text):
+            hint = "put it in quotes to make it text"
+            self.problems.append(Problem(node.where, f"{text} is not a finite number", hint))
         return text

@@ -65,7 +65,7 @@ def _shown(flag: str, words: list[Arg], knobs: dict[str, str]) -> str:
 def image_env(spec: Spec) -> dict[str, str]:
     """Variables that the image sets: the architectures to compile for, then the recipe's own, which win."""
     archs = spec.image.arch_list
-    if not archs:
+    if not archs or spec.engine.name != "vllm":  # llama.cpp is told by CMake's own variable
         return dict(spec.image.env)
     # FlashInfer splits at blanks only and knows no +PTX (flashinfer/compilation_context.py).
     flashinfer = archs.replace(";", " ").replace("+PTX", "")
@@ -101,6 +101,7 @@ def image_python(spec: Spec) -> str:
 def model_rows(spec: Spec) -> list[ModelRow]:
     """Every declared model: where it comes from, where it lies, which variants open it."""
     rows = []
+    tokenizers = {model.tokenizer for model in spec.models.values()}
     for key, model in spec.models.items():
         if model.hf_id:
             source, url = model.hf_id, f"https://huggingface.co/{model.hf_id}"
@@ -115,6 +116,7 @@ def model_rows(spec: Spec) -> list[ModelRow]:
         remarks += [f"licence {model.license}"] if model.license else []
         remarks += [model.notes] if model.notes else []
         used = [name for name in spec.variants if key in used_models(spec, name)]
+        used += ["the benchmark"] if key in tokenizers else []
         size = f"{model.size_gb:g} GB" if model.size_gb else ""
         label = "main" if key == MAIN_MODEL else key
         rows.append(ModelRow(label, source, url, str(model.folder), size, used, remarks))

@@ -55,6 +55,7 @@ def render_kit(spec: Spec, templates: Templates, patches: dict[str, Patch]) -> K
         "version": __version__,
         "container": container(spec),
         "recipe_path": RECIPE_PATH,
+        "engine_program": engine(spec.engine.name).program,
         "overrides": context.overrides(spec),
     }
     kit: Kit = {}

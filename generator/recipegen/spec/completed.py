@@ -9,7 +9,18 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recipegen.spec.model import Author, Cell, Corpus, EngineName, Model, Published, Reference, Run, Thinking, Volume
+from recipegen.spec.model import (
+    Author,
+    Cell,
+    Corpus,
+    EngineName,
+    Model,
+    Published,
+    Reference,
+    Run,
+    Thinking,
+    Volume,
+)
 
 MAIN_MODEL = "model"
 """Key of the recipe's main model among the completed models."""
@@ -134,7 +145,9 @@ class ResolvedBench(_Completed):
 class Spec(_Completed):
     """A recipe with nothing left to default."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", frozen=True, ignored_types=(cached_property,)
+    )
 
     schema_: str = Field(serialization_alias="schema")
     name: str
@@ -218,4 +231,13 @@ def planned_cells(bench: ResolvedBench) -> list[PlannedCell]:
     return sorted(cells, key=lambda cell: cell.id != bench.headline)
 
 
-__all__ = ["MAIN_MODEL", "PlannedCell", "ResolvedBench", "ResolvedImage", "ResolvedVariant", "Spec", "Volume", "cell_id"]
+__all__ = [
+    "MAIN_MODEL",
+    "PlannedCell",
+    "ResolvedBench",
+    "ResolvedImage",
+    "ResolvedVariant",
+    "Spec",
+    "Volume",
+    "cell_id",
+]

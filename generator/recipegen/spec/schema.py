@@ -11,10 +11,13 @@ SCHEMA_FILE = "recipe.schema.json"
 
 
 def schema() -> dict[str, Any]:
-    """The schema of what a user may write. A recipe that `extends` a preset needs only its schema and name."""
+    """The schema of what a user may write. A recipe that `extends` a preset needs only schema and name."""
     found = Recipe.model_json_schema(by_alias=True)
     required = found.pop("required")
-    found["properties"]["extends"] = {"type": "string", "description": "name of a preset that this recipe builds on"}
+    found["properties"]["extends"] = {
+        "type": "string",
+        "description": "name of a preset that this recipe builds on",
+    }
     # A variant without a difference may be written as nothing at all.
     variants = found["properties"]["variants"]
     variants["additionalProperties"] = {"anyOf": [variants["additionalProperties"], {"type": "null"}]}

@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,19 +21,20 @@ def release(version):
 
 def check_requirement(text):
     """`transformers>=5.0.0`: the package is there in a version that fits."""
-    name, conditions = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*(.*)", text).groups()
+    name, conditions = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*(.*)", text.strip()).groups()
     try:
         have = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return f"{name} is not installed, but {text} is required"
-    for condition in filter(None, (part.strip() for part in conditions.split(","))):
-        sign, want = re.fullmatch(r"(==|>=|<=|!=|~=|<|>)\s*(\S+)", condition).groups()
+    for sign, want in re.findall(r"(==|>=|<=|!=|~=|<|>)\s*([^\s,]+)", conditions):
         left, right = release(have), release(want)
+        prefix = left[: len(right)] == right
         width = max(len(left), len(right))
         left, right = left + (0,) * (width - len(left)), right + (0,) * (width - len(right))
+        same = prefix if want.endswith(".*") else left == right
         fits = {
-            "==": left == right,
-            "!=": left != right,
+            "==": same,
+            "!=": not same,
             ">=": left >= right,
             "<=": left <= right,
             ">": left > right,
@@ -42,6 +44,15 @@ def check_requirement(text):
         if not fits:
             return f"{name} is {have}, but {text} is required"
     print(f"{name} {have}: fits {text}")
+    return None
+
+
+def check_program(name):
+    """The server's program is on PATH."""
+    found = shutil.which(name)
+    if found is None:
+        return f"the program {name} is not on PATH ({os.environ.get('PATH', '')})"
+    print(f"{name}: {found}")
     return None
 
 
@@ -71,9 +82,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--require", action="append", default=[], metavar="REQUIREMENT")
     parser.add_argument("--patch", action="append", default=[], metavar="ID")
+    parser.add_argument("--program", action="append", default=[], metavar="NAME", help="must be on PATH")
     parser.add_argument("--torch", action="store_true", help="torch must be there, for a GPU unless ALLOW_CPU_TORCH is 1")
     options = parser.parse_args()
-    found = [check_requirement(text) for text in options.require]
+    found = [check_program(name) for name in options.program]
+    found += [check_requirement(text) for text in options.require]
     if options.torch:
         found.append(check_torch(os.environ.get("ALLOW_CPU_TORCH") == "1"))
     found += [check_patch(name) for name in options.patch]

@@ -4,6 +4,8 @@
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 failed=0
+# Each cell has a file of its own, and its own thinking mode.
+unset OUT THINK_KWARGS
 
 # $1 corpus, $2 pp, $3 tg, $4 depth, $5 concurrency, $6 thinking
 cell() {

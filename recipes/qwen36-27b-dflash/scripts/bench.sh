@@ -2,7 +2,8 @@
 # Rendered by recipegen from recipe.yaml; edits here are lost. Change recipe.yaml, then `recipegen render`.
 # Measures one cell with llama-benchy against a running server; the headline cell unless told otherwise.
 set -euo pipefail
-# Needs curl, python3 and uvx (or llama-benchy 0.4.0 itself). Every upper-case name can be set in the environment.
+# Needs python3, and uvx or llama-benchy 0.4.0 itself. Every upper-case name can be set in the environment;
+# arguments of this script are added to llama-benchy's. VARIANT says which variant's server is measured.
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 kit="$(dirname "$here")"
@@ -11,8 +12,8 @@ HOST="${HOST:-127.0.0.1}"
 PORT="${PORT:-8000}"
 BASE_URL="${BASE_URL:-http://$HOST:$PORT/v1}"
 MODELS_DIR="${MODELS_DIR:-$HOME/models}"
-if [[ "$MODELS_DIR" == *[\"\\]* ]]; then
-    echo "MODELS_DIR holds a quote or a backslash, which cannot be passed on: $MODELS_DIR" >&2
+if [[ "$MODELS_DIR" == *[\"\\[:cntrl:]]* ]]; then
+    echo "MODELS_DIR holds a quote, a backslash or a control character, which cannot be passed on: $MODELS_DIR" >&2
     exit 2
 fi
 CORPUS="${CORPUS:-prose}"
@@ -21,20 +22,37 @@ TG="${TG:-128}"
 DEPTH="${DEPTH:-0}"
 CONCURRENCY="${CONCURRENCY:-1}"
 RUNS="${RUNS:-30}"
-# THINK: default, on or off; THINK_KWARGS: the chat-template arguments as JSON, instead.
 THINK="${THINK:-on}"
 VARIANT="${VARIANT:-dflash}"
 BENCHY_VERSION=0.4.0
 
+case "$VARIANT" in
+    dflash | ar | fp8-ar | fp8-dflash) ;;
+    *)
+        echo "no variant '$VARIANT'; there are: dflash, ar, fp8-ar, fp8-dflash" >&2
+        exit 2
+        ;;
+esac
+
+# THINK is default, on or off; THINK_KWARGS gives the chat-template arguments themselves, as JSON.
+think_on='{"enable_thinking":true}'
+think_off='{"enable_thinking":false}'
 if [[ -z "${THINK_KWARGS+set}" ]]; then
     case "$THINK" in
         default) THINK_KWARGS="" ;;
-        on) THINK_KWARGS='{"enable_thinking":true}' ;;
-        off) THINK_KWARGS='{"enable_thinking":false}' ;;
+        on) THINK_KWARGS="$think_on" ;;
+        off) THINK_KWARGS="$think_off" ;;
         *)
             echo "THINK is default, on or off, not '$THINK'" >&2
             exit 2
             ;;
+    esac
+else
+    case "$THINK_KWARGS" in
+        "") THINK=default ;;
+        "$think_on") THINK=on ;;
+        "$think_off") THINK=off ;;
+        *) THINK=custom ;;
     esac
 fi
 if [[ "$THINK_KWARGS" == *,* ]]; then
@@ -60,32 +78,39 @@ case "$CORPUS" in
         exit 2
         ;;
 esac
+address="${address%%#*}"
 cache="$HOME/.cache/llama-benchy"
 mkdir -p "$cache"
 if [[ -z "$source" ]]; then
     source="$cache/$(printf '%s' "$address" | md5sum | cut -d ' ' -f 1).raw"
     if [[ ! -s "$source" ]]; then
         echo "fetching $address" >&2
-        curl --fail --location --silent --show-error --proto '=http,https' --max-filesize 67108864 --output "$source.part" "$address"
+        if ! curl --fail --location --silent --show-error --proto '=http,https' --proto-redir '=http,https' \
+            --max-filesize 67108864 --output "$source.part" "$address"; then
+            rm -f "$source.part"
+            echo "the text could not be fetched from $address" >&2
+            exit 3
+        fi
         mv "$source.part" "$source"
     fi
 fi
 corpus_sha256="$(sha256sum "$source" | cut -d ' ' -f 1)"
 if [[ -n "$pinned" && "$corpus_sha256" != "$pinned" ]]; then
-    echo "the text at $address is not the pinned one: expected $pinned, got $corpus_sha256 ($source)" >&2
-    exit 4
+    echo "the text in $source is not the pinned one: expected $pinned, got $corpus_sha256" >&2
+    exit 1
 fi
 BOOK_URL="$address#sha256=$corpus_sha256"
 text="$cache/$(printf '%s' "$BOOK_URL" | md5sum | cut -d ' ' -f 1).txt"
-if [[ ! -s "$text" ]]; then
-    # As llama-benchy does when it fetches a text itself: a Project Gutenberg book begins at its own marker.
-    if grep -q '\*\*\* START OF THE PROJECT GUTENBERG EBOOK' "$source"; then
-        sed -n '/\*\*\* START OF THE PROJECT GUTENBERG EBOOK/,$p' "$source" >"$text.part"
-    else
-        cp "$source" "$text.part"
-    fi
-    mv "$text.part" "$text"
-fi
+# As llama-benchy does when it fetches a text itself: a Project Gutenberg book begins at its own marker.
+python3 - "$source" "$text.part" <<'PYTHON'
+import pathlib
+import sys
+
+raw = pathlib.Path(sys.argv[1]).read_bytes()
+start = raw.find(b"*** START OF THE PROJECT GUTENBERG EBOOK")
+pathlib.Path(sys.argv[2]).write_bytes(raw[max(0, start) :])
+PYTHON
+mv "$text.part" "$text"
 
 cell="$CORPUS-pp$PP-tg$TG-d$DEPTH-c$CONCURRENCY"
 if [[ "$THINK" != default ]]; then cell="$cell-think-$THINK"; fi
@@ -94,7 +119,7 @@ mkdir -p "$(dirname "$OUT")"
 
 if [[ -n "${BENCHY:-}" ]]; then
     run=("$BENCHY")
-elif command -v llama-benchy >/dev/null && [[ "$(llama-benchy --version 2>/dev/null)" == *"$BENCHY_VERSION"* ]]; then
+elif [[ " $(llama-benchy --version 2>/dev/null || true) " == *[!0-9.]"$BENCHY_VERSION"[!0-9.]* ]]; then
     run=(llama-benchy)
 elif command -v uvx >/dev/null; then
     run=(uvx --from "llama-benchy==$BENCHY_VERSION" llama-benchy)
@@ -121,21 +146,30 @@ args=(
     --format json
 )
 if [[ -n "$THINK_KWARGS" ]]; then
-    args+=(--extra-body chat_template_kwargs="${THINK_KWARGS}")
+    args+=(--extra-body 'chat_template_kwargs='"${THINK_KWARGS}")
 fi
 
+# A proxy between llama-benchy and a server of this host would be measured with it.
+export NO_PROXY="${NO_PROXY:+$NO_PROXY,}$HOST,127.0.0.1,localhost"
 started="$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+trap 'rm -f "$OUT.part"' EXIT
 rm -f "$OUT.part"
-"${run[@]}" "${args[@]}" --save-result "$OUT.part" "$@"
+echo "measuring $cell on variant $VARIANT: $RUNS runs" >&2
+if ! "${run[@]}" "${args[@]}" --save-result "$OUT.part" "$@"; then
+    echo "llama-benchy failed; nothing is kept of $cell" >&2
+    exit 4
+fi
 if [[ ! -s "$OUT.part" ]]; then
-    echo "llama-benchy wrote no report" >&2
+    echo "llama-benchy wrote no report; nothing is kept of $cell" >&2
     exit 4
 fi
 # The report is kept as it is; the medians and the record beside it are derived from it.
 python3 "$here/summary.py" --report "$OUT.part" --meta "$OUT.meta.json" \
     --set recipe qwen36-27b-dflash --set variant "$VARIANT" --set cell "$cell" --set corpus "$CORPUS" \
-    --set corpus_sha256 "$corpus_sha256" --set thinking "$THINK" --set started "$started" --set ended "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
-    --set kit_sha256 "$(sha256sum "$kit/SHA256SUMS" 2>/dev/null | cut -d ' ' -f 1)" --server "${BASE_URL%/v1}" \
---hide "$MODELS_DIR" "\${MODELS_DIR}" --hide "$HOME" '~' -- llama-benchy "${args[@]}" "$@"
+    --set corpus_sha256 "$corpus_sha256" --set thinking "$THINK" --set started "$started" \
+    --set ended "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+    --set kit_sha256 "$(sha256sum "$kit/SHA256SUMS" 2>/dev/null | cut -d ' ' -f 1)" \
+    --hide "$MODELS_DIR" "\${MODELS_DIR}" \
+    --hide "$HOME" '~' --server "${BASE_URL%/v1}" -- llama-benchy "${args[@]}" "$@"
 mv "$OUT.part" "$OUT"
 echo "raw report: $OUT" >&2

@@ -5,11 +5,12 @@ set -euo pipefail
 # Usage: bash scripts/download_models.sh [VARIANT...]   (dflash and ar by default)
 
 MODELS_DIR="${MODELS_DIR:-$HOME/models}"
-if [[ "$MODELS_DIR" == *[\"\\]* ]]; then
-    echo "MODELS_DIR holds a quote or a backslash, which cannot be passed on: $MODELS_DIR" >&2
+if [[ "$MODELS_DIR" == *[\"\\[:cntrl:]]* ]]; then
+    echo "MODELS_DIR holds a quote, a backslash or a control character, which cannot be passed on: $MODELS_DIR" >&2
     exit 2
 fi
 target="$MODELS_DIR"
+
 # Which models each variant opens.
 declare -A wanted_by=(
     [dflash]='model drafter'
@@ -22,24 +23,32 @@ if (($# == 0)); then
 fi
 declare -A wanted=()
 for variant in "$@"; do
-    if [[ -z "${wanted_by[$variant]:-}" ]]; then
-        echo "no variant '$variant'; there are: ${!wanted_by[*]}" >&2
+    if [[ -z "$variant" || -z "${wanted_by[$variant]:-}" ]]; then
+        echo "no variant '$variant'; there are: dflash, ar, fp8-ar, fp8-dflash" >&2
         exit 2
     fi
     for key in ${wanted_by[$variant]}; do wanted[$key]=1; done
 done
 
-# Free space first: a half-filled disk helps nobody. $1: gigabytes (10^9 bytes) still to come.
-need_space() {
-    local need_kb=$(($1 * 1000000 / 1024)) free_kb
-    mkdir -p "$target"
-    free_kb="$(df --output=avail -k "$target" | tail -n 1)"
-    if ((free_kb < need_kb)); then
-        echo "not enough space in $target: $((need_kb / 1048576)) GiB needed, $((free_kb / 1048576)) GiB free" >&2
-        echo "free some space, or set MODELS_DIR to another disk" >&2
-        exit 3
-    fi
+# Free space first: a disk that fills up half-way helps nobody.
+need_kib=0
+# $1 key, $2 size in KiB, $3 where it comes to lie: what is there already (of an earlier, broken attempt) is not counted.
+count() {
+    local here_kib=0
+    if [[ -z "${wanted[$1]:-}" ]]; then return; fi
+    if [[ -e "$3" ]]; then here_kib="$(du -sk "$3" | cut -f 1)"; fi
+    if (($2 > here_kib)); then need_kib=$((need_kib + $2 - here_kib)); fi
 }
+count model 19238282 "$MODELS_DIR"/Qwen3.6-27B-NVFP4
+count drafter 3417969 "$MODELS_DIR"/Qwen3.6-27B-DFlash
+if [[ -n "${wanted[fp8]:-}" ]]; then echo "the size of fp8 is not known: it is not counted" >&2; fi
+mkdir -p "$target"
+free_kib="$(df -Pk "$target" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)"
+if ((free_kib < need_kib)); then
+    echo "not enough space in $target: $((need_kib / 1048576 + 1)) GiB needed, $((free_kib / 1048576)) GiB free" >&2
+    echo "free some space, or set MODELS_DIR to another disk" >&2
+    exit 3
+fi
 
 run_hf() {
     if command -v hf >/dev/null; then
@@ -52,35 +61,32 @@ run_hf() {
     fi
 }
 
-# $1 key, $2 repository, $3 revision or empty, $4 folder, $5 gated or empty; then options for hf.
+# $1 key, $2 repository, $3 revision or empty, $4 "gated" or empty; then options for hf.
 fetch() {
-    local key="$1" repo="$2" revision="$3" folder="$4" gated="$5"
-    shift 5
-    echo "== $key: $repo${revision:+ at $revision}" >&2
-    local options=("$@")
-    if [[ -n "$revision" ]]; then options+=(--revision "$revision"); fi
-    options+=(--local-dir "$MODELS_DIR/$folder")
-    if ! run_hf download "$repo" "${options[@]}"; then
-        echo "$repo was not fetched." >&2
+    local key="$1" repo="$2" revision="$3" gated="$4"
+    shift 4
+    echo "== $key: $repo${revision:+ at $revision}${gated:+ (gated: its terms must be accepted on the hub)}" >&2
+    if [[ -z "$revision" ]]; then
+        echo "no revision is pinned: this is what the hub has today" >&2
+    else
+        set -- --revision "$revision" "$@"
+    fi
+    if ! run_hf download "$repo" "$@"; then
+        echo "$repo was not fetched; what came so far stays, and the next attempt goes on from there" >&2
         if [[ -n "$gated" ]]; then
-            echo "It is gated: accept its terms at https://huggingface.co/$repo, then 'hf auth login' or HF_TOKEN." >&2
+            echo "accept its terms at https://huggingface.co/$repo, then 'hf auth login', or set HF_TOKEN" >&2
         fi
         exit 3
     fi
 }
 
-need=0
-if [[ -n "${wanted[model]:-}" && ! -d "$MODELS_DIR/Qwen3.6-27B-NVFP4" ]]; then need=$((need + 20)); fi
-if [[ -n "${wanted[drafter]:-}" && ! -d "$MODELS_DIR/Qwen3.6-27B-DFlash" ]]; then need=$((need + 4)); fi
-need_space "$need"
-
 if [[ -n "${wanted[model]:-}" ]]; then
-    fetch model sakamakismile/Qwen3.6-27B-NVFP4 '' Qwen3.6-27B-NVFP4 ''
+    fetch model sakamakismile/Qwen3.6-27B-NVFP4 '' '' --local-dir "$MODELS_DIR"/Qwen3.6-27B-NVFP4
 fi
 if [[ -n "${wanted[drafter]:-}" ]]; then
-    fetch drafter z-lab/Qwen3.6-27B-DFlash '' Qwen3.6-27B-DFlash ''
+    fetch drafter z-lab/Qwen3.6-27B-DFlash '' '' --local-dir "$MODELS_DIR"/Qwen3.6-27B-DFlash
 fi
 if [[ -n "${wanted[fp8]:-}" ]]; then
-    fetch fp8 Qwen/Qwen3.6-27B-FP8 '' Qwen3.6-27B-FP8 ''
+    fetch fp8 Qwen/Qwen3.6-27B-FP8 '' '' --local-dir "$MODELS_DIR"/Qwen3.6-27B-FP8
 fi
 echo "models are in $target" >&2

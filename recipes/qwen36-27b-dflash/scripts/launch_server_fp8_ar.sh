@@ -5,8 +5,8 @@ set -euo pipefail
 # Every upper-case name below can be set in the environment; arguments of this script are added at the end.
 
 MODELS_DIR="${MODELS_DIR:-$HOME/models}"
-if [[ "$MODELS_DIR" == *[\"\\]* ]]; then
-    echo "MODELS_DIR holds a quote or a backslash, which cannot be passed on: $MODELS_DIR" >&2
+if [[ "$MODELS_DIR" == *[\"\\[:cntrl:]]* ]]; then
+    echo "MODELS_DIR holds a quote, a backslash or a control character, which cannot be passed on: $MODELS_DIR" >&2
     exit 2
 fi
 HOST="${HOST:-127.0.0.1}"

@@ -11,7 +11,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-METRICS = (("tg_throughput", "decode", "tok/s"), ("pp_throughput", "prefill", "tok/s"), ("ttfr", "time to first response", "ms"))
+METRICS = (
+    ("tg_throughput", "decode", "tok/s"),
+    ("pp_throughput", "prefill", "tok/s"),
+    ("ttfr", "time to first response", "ms"),
+)
 
 
 def describe(label, unit, values):
@@ -21,6 +25,20 @@ def describe(label, unit, values):
     if len(values) > 1:
         line += f" (first sample dropped: {values[0]:.2f}; with it {statistics.median(values):.2f})"
     return line
+
+
+def show(cell):
+    """Prints one measured cell; gives the metrics that it has no sample of."""
+    shape = "pp{prompt_size} tg{response_size} depth {context_size} concurrency {concurrency}"
+    print(shape.format_map(cell))
+    lacking = []
+    for key, label, unit in METRICS:
+        values = (cell.get(key) or {}).get("values") or []
+        if values:
+            print(describe(label, unit, values))
+        elif key != "tg_throughput" or cell["response_size"] != 1:  # one token has no rate
+            lacking.append(label)
+    return lacking
 
 
 def engine_version(server):
@@ -48,20 +66,12 @@ def main():
 
     try:
         report = json.loads(options.report.read_text(encoding="utf-8"))
-        cells = report["benchmarks"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"{options.report} is not a llama-benchy report: {error}", file=sys.stderr)
+        lacking = [name for cell in report["benchmarks"] for name in show(cell)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        print(f"{options.report} is not a llama-benchy report: {error!r}", file=sys.stderr)
         return 4
-    measured = False
-    for cell in cells:
-        print(f"pp{cell['prompt_size']} tg{cell['response_size']} depth {cell['context_size']} concurrency {cell['concurrency']}")
-        for key, label, unit in METRICS:
-            values = (cell.get(key) or {}).get("values") or []
-            if values:
-                measured = True
-                print(describe(label, unit, values))
-    if not measured:
-        print("no request succeeded: the report holds no sample; see the output above", file=sys.stderr)
+    if lacking or not report["benchmarks"]:
+        print(f"requests failed: no sample of {', '.join(lacking) or 'anything'}; see the output above", file=sys.stderr)
         return 4
 
     argv = options.argv

