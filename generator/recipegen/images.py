@@ -7,24 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipegen.engines.container import container
+from recipegen.files import sha256_file
+from recipegen.render.kit import MANIFEST
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
     from recipegen.spec.completed import Spec
 
-LABEL_SPEC = "org.recipegen.spec-sha256"
-"""The Dockerfile's label that holds the hash of the completed recipe."""
+LABEL_KIT = "org.recipegen.kit-sha256"
+"""Label, put on at build time, that holds the hash of the kit: a Dockerfile cannot hold its own."""
+LABEL_BASE = "org.recipegen.base-image"
+"""Label that holds what BASE_IMAGE was."""
 
 
-def is_current(client: DockerClient, spec: Spec) -> bool:
-    """Whether the daemon holds the image that this very recipe describes."""
+def is_current(client: DockerClient, spec: Spec, kit_sha256: str, *, base_image: str | None = None) -> bool:
+    """Whether the daemon holds the image of this very kit, on that base if one is named."""
     from recipegen import docker
 
     tag = container(spec).image
     if not docker.image_exists(client, tag):
         return False
-    return client.images.get(tag).labels.get(LABEL_SPEC) == spec.sha256
+    labels = client.images.get(tag).labels
+    return labels.get(LABEL_KIT) == kit_sha256 and base_image in (None, labels.get(LABEL_BASE))
 
 
 def build_image(
@@ -45,5 +50,6 @@ def build_image(
 
     tag = container(spec).image
     args = {"BASE_IMAGE": base_image} if base_image else {}
-    build(folder, tag, build_args=args, no_cache=no_cache, network=network, on_line=on_line)
+    labels = {LABEL_KIT: sha256_file(folder / MANIFEST), LABEL_BASE: base_image or spec.image.base}
+    build(folder, tag, build_args=args, labels=labels, no_cache=no_cache, network=network, on_line=on_line)
     return tag

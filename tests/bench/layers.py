@@ -1,8 +1,9 @@
 """What `docker build` does again after one script was edited. Owns no printing.
 
-The base is the tests' own image when it is there (tests/support/base_image.sh makes it), with a program called
-llama-server put in, so that the build's checks run for real. Elsewhere it is a stand-in whose bash and python3 are
-one static program that does nothing: which layers are built again does not depend on what they do.
+The base is the tests' own image when it is there (tests/support/base_image.sh makes it), with a program
+called llama-server put in, so that the build's checks run for real. Elsewhere it is a stand-in whose bash
+and python3 are one static program that does nothing: which layers are built again does not depend on what
+they do.
 """
 
 from __future__ import annotations
@@ -166,4 +167,11 @@ def _nothing() -> bytes:
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for place in ("bin/bash", "bin/sh", "usr/bin/python3"):
                 tar.add(program, place)
+            for place, line in {
+                "etc/passwd": b"root:x:0:0:root:/:/bin/sh\n",
+                "etc/group": b"root:x:0:\n",
+            }.items():
+                entry = tarfile.TarInfo(place)
+                entry.size = len(line)
+                tar.addfile(entry, io.BytesIO(line))
     return archive.getvalue()

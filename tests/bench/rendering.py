@@ -41,7 +41,7 @@ class _Recording(Templates):
 
 
 def rows() -> list[Row]:
-    """Whole kits against the same templates with the same values, in blocks of 50 recipes, one side after the other."""
+    """Whole kits against the same templates with the same values, block by block."""
     with tempfile.TemporaryDirectory(prefix="recipegen-perf-") as folder:
         names = _repository(Path(folder))
         workspace = Workspace.open(Path(folder))

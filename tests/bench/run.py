@@ -1,22 +1,27 @@
-"""The performance of recipegen itself, as a table: `make bench`, or `make bench ARGS="--only startup --json FILE"`.
+"""recipegen's own performance as a table: `make bench`, `make bench ARGS="--only startup --json FILE"`.
 
-Every time stands beside that of a reference, taken in turn with it (A B B A A B …), so that whatever else the
-machine does hits both. Shown are medians; the ratio is the median of the pairs' ratios, with its quartiles in
-brackets; the processor times' ratio beside it hardly depends on the machine's load. A row with a target is marked
-"within" or "over"; nothing here fails because of a time.
+Every time stands beside that of a reference, taken in turn with it (A B B A A B ...), so that whatever
+else the machine does hits both. Shown are medians; the ratio is the median of the pairs' ratios, with its
+quartiles in brackets; the ratio of the processor times beside it hardly depends on the machine's load. A row
+with a target is marked "within" or "over"; nothing here fails because of a time.
 
-startup    The console script's process, from its start to its end, against `python -c pass` of the same interpreter.
-rendering  1,000 recipes made from the presets, each under a name of its own: completed Specs to whole kits in
-           memory (render.kit.render_kit), against Jinja2 alone: the same compiled templates, rendered with the values
-           that recipegen passed to them. In blocks of 50 recipes, each block one pair, scaled up. Also against the same
-           templates with filters that quote nothing, and with loading, checking and completing the YAML included.
-index      10,000 reports of 30 samples (100 recipes x 25 runs x 4 cells, the default number of cells) with their run
-           records: the code of `recipegen index` (imports included), in a process of its own, when the tables are up
-           to date, against json.load of every file that it reads, in another process. Peak memory is the child's.
-layers     A kit is built with BuildKit from nothing, then after each of several edits of one script. Counted: build
-           steps that were not cached, or layers that the image did not have before, whichever is more.
-driver     One cell (128 tokens in, 128 out) on a real llama.cpp server with Gemma-3-270M: bench.cell.run_cell with the
-           live display on a terminal, against a plain call of llama-benchy with the same arguments, one server for both.
+startup    The console script's process from its start to its end, against `python -c pass` of the same
+           interpreter.
+rendering  1,000 recipes made from the presets, each under a name of its own: completed Specs to whole kits
+           in memory (render.kit.render_kit), against Jinja2 alone: the same compiled templates, rendered
+           with the values that recipegen passed to them. Each block of 50 recipes is one pair, scaled up.
+           Also against the same templates with filters that quote nothing, and with loading, checking and
+           completing the YAML files included.
+index      10,000 reports of 30 samples with their run records (100 recipes x 25 runs x 4 cells; a recipe
+           that plans no cells of its own has 4): the code of `recipegen index`, imports included, in a
+           process of its own, all tables up to date, against json.load of every file that it reads, in
+           another process. Peak memory is the process's resident memory.
+layers     A kit is built with BuildKit from nothing, then after each of several edits of one script.
+           Counted: build steps that ran, or layers that the image did not have before, whichever is more.
+driver     One cell on a real llama.cpp server with Gemma-3-270M: bench.cell.run_cell with the live display
+           on a terminal, against a plain call of llama-benchy with the same arguments, one server for both;
+           and against the llama-benchy process inside the very same run_cell, a ratio that the load of the
+           machine hardly moves: what is more is the driver's.
 """
 
 from __future__ import annotations
@@ -80,8 +85,8 @@ def main() -> int:
         load.append(_load())
     screen.print(table)
     screen.print(
-        f"Python {platform.python_version()}, {os.cpu_count()} processors; load average from {min(load):.1f} to {max(load):.1f} "
-        f"while this ran ({time.perf_counter() - began:.0f} s)",
+        f"Python {platform.python_version()}, {os.cpu_count()} processors; load average from {min(load):.1f} "
+        f"to {max(load):.1f} while this ran ({time.perf_counter() - began:.0f} s)",
         highlight=False,
     )
     if options.json:

@@ -12,7 +12,7 @@ TARGET_VERSION, TARGET_HELP = 2.0, 3.0
 
 
 def rows() -> list[Row]:
-    """`--version`, `--help`, and a command's own help, each against `python -c pass` of the same interpreter."""
+    """`--version`, `--help` and a command's own help, each against `python -c pass`."""
     script = Path(sys.executable).with_name("recipegen")
     if not script.is_file():
         raise Skipped(

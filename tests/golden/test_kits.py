@@ -1,7 +1,7 @@
 """Whole kits as they are rendered, one for each build mode and engine. `make golden` writes them anew.
 
-What varies is frozen: recipegen's version and the recipe's hash. Files that are copied as they are stand in no golden
-kit; they are compared with their source.
+What varies is frozen: recipegen's version and the recipe's hash. Files that are copied as they are stand in
+no golden kit; they are compared with their source.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.kits import ROOT, SMALL, SMALL_NAMES, kit_of, small
 
 from recipegen.catalog import builtin_corpus
 from recipegen.render import kit as kit_module
-from tests.support.kits import ROOT, SMALL, SMALL_NAMES, kit_of, small
 
 UPDATE = os.environ.get("RECIPEGEN_UPDATE_GOLDEN") == "1"
-COPIED = {"scripts/summary.py", "scripts/verify_image.py", "scripts/stage_pypi_model.py", "scripts/make_tiny_qwen3.py"}
+COPIED = {
+    "scripts/summary.py",
+    "scripts/verify_image.py",
+    "scripts/stage_pypi_model.py",
+    "scripts/make_tiny_qwen3.py",
+}
 
 
 def is_copied(path: str) -> bool:
@@ -25,12 +30,17 @@ def is_copied(path: str) -> bool:
 
 
 @pytest.fixture(params=SMALL_NAMES)
-def rendered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, bytes]]]:
+def rendered(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Name of a small recipe, and its kit without what varies."""
     monkeypatch.setattr(kit_module, "__version__", "0.0.0")
     spec = small(request.param)
     kit = kit_of(spec)
-    yield request.param, {path: file.data.replace(spec.sha256.encode(), b"0" * 64) for path, file in kit.items()}
+    yield (
+        request.param,
+        {path: file.data.replace(spec.sha256.encode(), b"0" * 64) for path, file in kit.items()},
+    )
 
 
 def golden_files(name: str) -> dict[str, bytes]:
@@ -52,7 +62,9 @@ def test_kit_is_as_it_was(rendered: tuple[str, dict[str, bytes]]) -> None:
     golden = golden_files(name)
     assert sorted(golden) == sorted(wanted), "files came or went; `make golden` takes them over"
     for path, data in wanted.items():
-        assert data.decode() == golden[path].decode(), f"{name}/{path} has changed; `make golden` takes it over"
+        assert data.decode() == golden[path].decode(), (
+            f"{name}/{path} has changed; `make golden` takes it over"
+        )
 
 
 def test_copied_files_are_their_sources(rendered: tuple[str, dict[str, bytes]]) -> None:

@@ -1,5 +1,5 @@
-"""Every kit through the checkers of its languages, and every script run with stand-ins that record what reaches
-them: the argument lists are the truth, the scripts only print them."""
+"""Every kit through the checkers of its languages, and every script run with stand-ins that record what
+reaches them: the argument lists are the truth, the scripts only print them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ from recipegen.spec.completed import PlannedCell, Spec
 from tests.support.kits import (
     HOSTILE,
     HOSTILE_KITS,
-    HOSTILE_LINES,
     SHIPPED,
     SHIPPED_NAMES,
     SMALL,
@@ -81,7 +80,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path / "host")
 
 
-# -- the checkers ------------------------------------------------------------------------------------------------
+# -- the checkers ----
 
 
 @pytest.mark.parametrize("name", ALL_KITS)
@@ -91,7 +90,10 @@ def test_checkers_find_nothing(name: str, kit: Callable[[str], Path], needs: Cal
     scripts = sorted(folder.glob("scripts/*.sh"))
     assert scripts
     checks = [["bash", "-n", str(script)] for script in scripts]
-    checks += [[tool("shellcheck", needs), *map(str, scripts)], [tool("hadolint", needs), str(folder / "Dockerfile")]]
+    checks += [
+        [tool("shellcheck", needs), *map(str, scripts)],
+        [tool("hadolint", needs), str(folder / "Dockerfile")],
+    ]
     for argv in checks:
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, f"{name}: {' '.join(argv[:2])}\n{done.stdout}{done.stderr}"
@@ -115,7 +117,9 @@ def test_no_finding_is_switched_off_without_need(
     lines = file.read_text().splitlines()
     for at, line in enumerate(lines, 1):
         for code in re.findall(r"DL\d+", line) if line.startswith("# hadolint ignore=") else []:
-            assert (at + 1, code) in findings, f"{name}: line {at} switches off {code}, which nothing there has"
+            assert (at + 1, code) in findings, (
+                f"{name}: line {at} switches off {code}, which nothing there has"
+            )
 
 
 @pytest.mark.parametrize("name", ALL_KITS)
@@ -149,7 +153,35 @@ def test_committed_kits_are_what_their_recipes_say(spec: Callable[[str], Spec]) 
         assert not changes, f"{name}: {changes.lines()}; `recipegen render --root .`"
 
 
-# -- the launch scripts ------------------------------------------------------------------------------------------
+# -- the Dockerfile, read by Docker itself ----
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", HOSTILE_KITS)
+def test_docker_reads_hostile_values_as_they_were_written(
+    name: str, spec: Callable[[str], Spec], kit: Callable[[str], Path], tmp_path: Path, docker_client: Any
+) -> None:
+    """ENV and LABEL of the kit's Dockerfile, built on nothing: no base image is needed for that."""
+    from recipegen.docker_build import build
+
+    recipe = spec(name)
+    text = (kit(name) / "Dockerfile").read_text()
+    blocks = re.findall(r"^(?:ENV|LABEL) (?:.*\\\n)*.*\n", text, flags=re.M)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n" + "".join(blocks))
+    tag = f"recipegen-test-{name}"
+    build(tmp_path, tag, build_args={})
+    try:
+        config = docker_client.images.get(tag).attrs["Config"]
+    finally:
+        docker_client.images.remove(tag, force=True)
+    env = dict(line.split("=", 1) for line in config["Env"])
+    assert {key: env[key] for key in recipe.image.env} == recipe.image.env
+    assert config["Labels"]["org.opencontainers.image.title"] == recipe.title
+    assert config["Labels"]["org.opencontainers.image.licenses"] == recipe.license
+    assert config["Labels"]["org.recipegen.spec-sha256"] == recipe.sha256
+
+
+# -- the launch scripts ----
 
 
 def variants(name: str) -> list[str]:
@@ -200,7 +232,13 @@ def test_knobs_and_further_arguments_win(
 ) -> None:
     recipe = spec("vllm-prebuilt")
     command = engine("vllm").command(recipe, "dflash")
-    wanted = {"MODELS_DIR": "/a b/$x", "HOST": "0.0.0.0", "PORT": "1", "MAX_MODEL_LEN": "$(id)", "THINK_KWARGS": "{'"}
+    wanted = {
+        "MODELS_DIR": "/a b/$x",
+        "HOST": "0.0.0.0",
+        "PORT": "1",
+        "MAX_MODEL_LEN": "$(id)",
+        "THINK_KWARGS": "{'",
+    }
     argv = launch(host, kit("vllm-prebuilt"), recipe, "dflash", "--more", "a b", **wanted)
     assert argv == [*command.words(**wanted), "--more", "a b"]
     launch(host, kit("vllm-prebuilt"), recipe, "dflash", VLLM_NO_USAGE_STATS="0")
@@ -220,8 +258,10 @@ def test_a_models_folder_that_would_break_json_is_refused(
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if not text.startswith("-")])
 @pytest.mark.parametrize("name", ["vllm-source", "llamacpp-prebuilt"])
-def test_every_hostile_string_arrives_as_one_argument(name: str, text: str, tmp_path: Path, host: Host) -> None:
-    """Where only one string fits (the served name, a knob's default), in the locale of a container and in UTF-8."""
+def test_every_hostile_string_arrives_as_one_argument(
+    name: str, text: str, tmp_path: Path, host: Host
+) -> None:
+    """Where only one string fits (served name, a knob's default), in a container's locale and in UTF-8."""
     data = yaml.safe_load((SMALL / name / "recipe.yaml").read_text())
     data |= {"title": text, "name": "one"}
     data["model"]["served_name"] = text
@@ -246,7 +286,9 @@ def test_every_hostile_string_arrives_as_one_argument(name: str, text: str, tmp_
      (("model", "served_name"), "a\nb"), (("image", "env", "IMAGE_0"), "a\nb"), (("pitfalls", 0), "a\0b")],
     ids=str,
 )  # fmt: skip
-def test_what_cannot_be_carried_is_refused_with_its_line(where: tuple[Any, ...], text: str, tmp_path: Path) -> None:
+def test_what_cannot_be_carried_is_refused_with_its_line(
+    where: tuple[Any, ...], text: str, tmp_path: Path
+) -> None:
     data = hostile_data("refused", "vllm", "prebuilt", "x")
     at: Any = data
     for part in where[:-1]:
@@ -257,7 +299,7 @@ def test_what_cannot_be_carried_is_refused_with_its_line(where: tuple[Any, ...],
     assert [problem.where.line for problem in refused.value.problems if problem.where.line > 1]
 
 
-# -- bench.sh ----------------------------------------------------------------------------------------------------
+# -- bench.sh ----
 
 
 @pytest.fixture
@@ -324,8 +366,12 @@ def test_bench_keeps_the_report_untouched_beside_a_record(
     out = folder / "out" / "ar" / f"{cell.id}.json"
     assert out.read_bytes() == report.read_bytes()
     assert sorted(path.name for path in out.parent.iterdir()) == [out.name, f"{out.name}.meta.json"]
-    assert re.search(r"decode +30\.00 tok/s +median of 2 \(first sample dropped: 1\.00; with it 20\.00\)", done.stdout)
-    assert re.search(r"prefill +250\.00 tok/s +median of 2 \(first sample dropped: 10\.00; with it 200\.00\)", done.stdout)
+    assert re.search(
+        r"decode +30\.00 tok/s +median of 2 \(first sample dropped: 1\.00; with it 20\.00\)", done.stdout
+    )
+    assert re.search(
+        r"prefill +250\.00 tok/s +median of 2 \(first sample dropped: 10\.00; with it 200\.00\)", done.stdout
+    )
     record = json.loads((out.parent / f"{out.name}.meta.json").read_text())
     assert {key: type(record[key]) for key in SIDECAR_FIELDS if record[key] is not None} == {
         key: kind for key, kind in SIDECAR_FIELDS.items() if record[key] is not None
@@ -333,7 +379,10 @@ def test_bench_keeps_the_report_untouched_beside_a_record(
     assert record["cell"] == cell.id
     assert record["variant"] == "ar"
     assert record["kit_sha256"] == hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest()
-    assert record["corpus_sha256"] == hashlib.sha256(builtin_corpus("us-founding-texts").read_bytes()).hexdigest()
+    assert (
+        record["corpus_sha256"]
+        == hashlib.sha256(builtin_corpus("us-founding-texts").read_bytes()).hexdigest()
+    )
     assert record["engine_version"] is None  # nothing listens there
     assert str(host.home) not in json.dumps(record)
     assert "${MODELS_DIR}/tiny-qwen3" in record["argv"]
@@ -361,7 +410,12 @@ def test_bench_names_what_a_knob_makes_of_it(
         kwargs = env.get("THINK_KWARGS", '{"enable_thinking":true}' if env.get("THINK") == "on" else "")
         argv = host.argv("llama-benchy")
         assert (f"chat_template_kwargs={kwargs}" in argv) == bool(kwargs)
-    for env in ({"CORPUS": "verse"}, {"THINK": "much"}, {"VARIANT": "none"}, {"THINK_KWARGS": '{"a":1,"b":2}'}):
+    for env in (
+        {"CORPUS": "verse"},
+        {"THINK": "much"},
+        {"VARIANT": "none"},
+        {"THINK_KWARGS": '{"a":1,"b":2}'},
+    ):
         host.forget()
         done = host.run(bench, **env)
         assert done.returncode == 2, env
@@ -406,7 +460,8 @@ def test_bench_all_measures_every_cell_and_goes_on_after_a_failure(
 ) -> None:
     recipe = spec("vllm-source")
     folder = on_disk(recipe, tmp_path)
-    count = f'n=$(wc -l <"{host.folder}/llama-benchy.calls"); if ((n == 1)); then exit 1; fi\ncp "{report}" "$out"'
+    first = f'if (($(wc -l <"{host.folder}/llama-benchy.calls") == 1)); then exit 1; fi'
+    count = f'{first}\ncp "{report}" "$out"'
     bench_host(host, report, count)
     done = host.run(folder / "scripts" / "bench-all.sh", OUT=str(tmp_path / "one.json"), THINK_KWARGS="{}")
     assert done.returncode == 4
@@ -503,7 +558,8 @@ def test_the_pinned_llama_benchy_is_found_or_fetched_through_uvx(
     old = (host.bin / "llama-benchy").read_text().replace("benchy 0.4.0", "benchy 10.4.0")
     (host.bin / "llama-benchy").write_text(old)
     body = (
-        'while (($# > 0)); do if [[ "$1" == --save-result ]]; then out="$2"; fi; shift; done\n' f'cp "{report}" "$out"'
+        'while (($# > 0)); do if [[ "$1" == --save-result ]]; then out="$2"; fi; shift; done\n'
+        f'cp "{report}" "$out"'
     )
     host.stand_in("uvx", body)
     assert host.run(folder / "scripts" / "bench.sh").returncode == 0
@@ -516,7 +572,7 @@ def test_the_pinned_llama_benchy_is_found_or_fetched_through_uvx(
     assert "pip install llama-benchy==0.4.0" in done.stderr
 
 
-# -- wait_for_server.sh ------------------------------------------------------------------------------------------
+# -- wait_for_server.sh ----
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):
@@ -603,14 +659,16 @@ def test_progress_shows_the_log_of_a_container_that_starts(
 ) -> None:
     host.stand_in("docker", DOCKER.format(folder=host.folder))
     (host.folder / "state").write_text("running")
-    done = host.run(kit("smoke-vllm-cpu") / "scripts" / WAITS, PORT=str(server({})), TIMEOUT="1")
+    done = host.run(kit("smoke-vllm-cpu") / "scripts" / WAITS, PORT=str(server({})), TIMEOUT="2")
     assert done.returncode == 4
     assert re.search(r"waiting for http://127\.0\.0\.1:\d+: 0 s  line of the log", done.stderr)
     assert "no answer from" in done.stderr
     assert done.stderr.count("CUDA out of memory") >= 1
 
 
-def test_a_process_that_has_died_is_told_at_once_even_as_a_zombie(kit: Callable[[str], Path], host: Host) -> None:
+def test_a_process_that_has_died_is_told_at_once_even_as_a_zombie(
+    kit: Callable[[str], Path], host: Host
+) -> None:
     log = host.folder / "server.log"
     log.write_text("loading\nTraceback: out of memory\n")
     process = subprocess.Popen(["sleep", "60"])
@@ -634,12 +692,14 @@ def test_a_living_process_is_waited_for(
     assert done.returncode == 0, done.stderr
 
 
-# -- download_models.sh ------------------------------------------------------------------------------------------
+# -- download_models.sh ----
 
 DOWNLOAD = "download_models.sh"
 
 
-def test_download_asks_for_pinned_revisions_of_what_the_variants_open(kit: Callable[[str], Path], host: Host) -> None:
+def test_download_asks_for_pinned_revisions_of_what_the_variants_open(
+    kit: Callable[[str], Path], host: Host
+) -> None:
     host.stand_in("hf")
     models = f"{host.home}/models"
     target = ["download", "owner/Target-NVFP4", "--revision", "0123456789abcdef0123456789abcdef01234567"]
@@ -658,11 +718,21 @@ def test_download_asks_for_pinned_revisions_of_what_the_variants_open(kit: Calla
     assert host.argv("hf") == [*target[:-1], "/tmp/a b/$(x)/Target-NVFP4"]
 
 
-def test_download_asks_for_chosen_files_and_the_tokenizers_model(kit: Callable[[str], Path], host: Host) -> None:
+def test_download_asks_for_chosen_files_and_the_tokenizers_model(
+    kit: Callable[[str], Path], host: Host
+) -> None:
     host.stand_in("hf")
     assert host.run(kit("llamacpp-source") / "scripts" / DOWNLOAD).returncode == 0
     models = f"{host.home}/models"
-    main = ["download", "owner/Model-GGUF", "--revision", "v1", "--local-dir", f"{models}/Model-GGUF", "--include=Q8/*"]
+    main = [
+        "download",
+        "owner/Model-GGUF",
+        "--revision",
+        "v1",
+        "--local-dir",
+        f"{models}/Model-GGUF",
+        "--include=Q8/*",
+    ]
     tokenizer = ["download", "owner/Model", "--local-dir", f"{models}/Model", "--include=tokenizer.json"]
     assert host.argv("hf") == main + tokenizer
 
@@ -688,7 +758,10 @@ def test_download_checks_free_space_first_less_what_is_there(kit: Callable[[str]
     script = kit("vllm-prebuilt") / "scripts" / DOWNLOAD
 
     def with_free(kib: int) -> subprocess.CompletedProcess[str]:
-        host.stand_in("df", f'echo "Filesystem 1024-blocks Used Available Capacity Mounted"\necho "/dev/x 1 1 {kib} 1% /"')
+        host.stand_in(
+            "df",
+            f'echo "Filesystem 1024-blocks Used Available Capacity Mounted"\necho "/dev/x 1 1 {kib} 1% /"',
+        )
         return host.run(script)
 
     need = 22 * 10**9 // 1024 + 1_464_844  # KiB of 22 GB and of 1.5 GB, rounded up
@@ -731,7 +804,11 @@ def test_download_makes_and_stages_what_is_not_on_the_hub(kit: Callable[[str], P
     models = f"{host.home}/models"
     scripts = kit("smoke-vllm-cpu") / "scripts"
     assert host.run(scripts / DOWNLOAD, PYTHON="python-of-mine").returncode == 0
-    assert host.argv("python-of-mine") == [f"{scripts}/make_tiny_qwen3.py", "--output", f"{models}/tiny-qwen3"]
+    assert host.argv("python-of-mine") == [
+        f"{scripts}/make_tiny_qwen3.py",
+        "--output",
+        f"{models}/tiny-qwen3",
+    ]
     host.forget()
     scripts = kit("smoke-llamacpp") / "scripts"
     assert host.run(scripts / DOWNLOAD, PYTHON="python-of-mine").returncode == 0
@@ -749,11 +826,16 @@ def test_download_makes_and_stages_what_is_not_on_the_hub(kit: Callable[[str], P
     assert host.run(scripts / DOWNLOAD, PYTHON="python-of-mine").returncode == 3
 
 
-# -- fetch_wheels.sh ---------------------------------------------------------------------------------------------
+# -- fetch_wheels.sh ----
 
-UV = 'if [[ "$1" == --version ]]; then exit 0; fi\nwhile (($# > 1)); do if [[ "$1" == --output-file ]]; then'
-UV += ' echo "a==1" >"$2"; fi; if [[ "$1" == --override ]]; then cp "$2" "{folder}/overrides"; fi; shift; done\n'
-UV += 'cp "$1" "{folder}/requirements"'
+UV = """if [[ "$1" == --version ]]; then exit 0; fi
+while (($# > 1)); do
+    if [[ "$1" == --output-file ]]; then echo "a==1" >"$2"; fi
+    if [[ "$1" == --override ]]; then cp "$2" "{folder}/overrides"; fi
+    shift
+done
+cp "$1" "{folder}/requirements"
+"""
 
 
 def fetch(host: Host, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:

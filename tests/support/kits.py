@@ -1,4 +1,4 @@
-"""Recipes for the tests of kits: one small one for each build mode and engine, hostile ones, and kits on disk."""
+"""Recipes for the tests of kits: a small one for each build mode and engine, hostile ones; kits on disk."""
 
 from __future__ import annotations
 
@@ -59,7 +59,16 @@ HOSTILE = [
     "NAME=value",
 ]
 """Strings of one line that mean something to some language that a kit is written in."""
-HOSTILE_LINES = ["ends with \\", "quoted \\\" too", "two\nlines", "tab\tbell\a", "carriage\rreturn", "\n", "' \n $(touch pwned)", ""]
+HOSTILE_LINES = [
+    "ends with \\",
+    'quoted \\" too',
+    "two\nlines",
+    "tab\tbell\a",
+    "carriage\rreturn",
+    "\n",
+    "' \n $(touch pwned)",
+    "",
+]
 """Those that only an argument or an environment variable can hold."""
 
 
@@ -116,9 +125,16 @@ def hostile_data(name: str, engine: str, mode: str, text: str) -> dict[str, Any]
     knob = "max-model-len" if engine == "vllm" else "ctx-size"
     # A served name and a knob may not begin with a dash; that they are refused is tested elsewhere.
     undashed = "x" + text if text.startswith("-") else text
-    image: dict[str, Any] = {"mode": mode, "base": "debian:12", "env": {f"IMAGE_{at}": v for at, v in enumerate(HOSTILE)}}
+    image: dict[str, Any] = {
+        "mode": mode,
+        "base": "debian:12",
+        "env": {f"IMAGE_{at}": v for at, v in enumerate(HOSTILE)},
+    }
     if mode == "wheels":
-        image |= {"wheels": ["vllm==0.20.0"], "torch": {"version": "2.11.0", "index_url": "https://e.org/$(touch)/x"}}
+        image |= {
+            "wheels": ["vllm==0.20.0"],
+            "torch": {"version": "2.11.0", "index_url": "https://e.org/$(touch)/x"},
+        }
     if mode == "source":
         image |= {"runtime_base": "debian:12", "repo": "https://e.org/$(touch)/x.git", "ref": "v1"}
         image["cmake_args"] = [f"-DX={value}" for value in HOSTILE if value.isascii()]
@@ -130,7 +146,7 @@ def hostile_data(name: str, engine: str, mode: str, text: str) -> dict[str, Any]
         "license": text,
         "description": "\n\n".join(HOSTILE),
         "authors": [{"name": value} for value in HOSTILE],
-        "references": [{"title": value, "url": "https://e.org/$(touch)/`x`".replace("`", "")} for value in HOSTILE],
+        "references": [{"title": value, "url": "https://e.org/$(touch)/x"} for value in HOSTILE],
         "model": {
             "hf_id": "owner/main",
             "revision": "abc",
@@ -164,14 +180,18 @@ def hostile_data(name: str, engine: str, mode: str, text: str) -> dict[str, Any]
         "baseline": "ar",
         "variants": {
             "ar": {"title": text, "notes": "\n\n".join(HOSTILE)},
-            "draft.er-2": {"flags": {"draft": {"$model": "drafter"}}, "drop": ["x0"], "drop_env": ["HOSTILE_0"]},
+            "draft.er-2": {
+                "flags": {"draft": {"$model": "drafter"}}, "drop": ["x0"], "drop_env": ["HOSTILE_0"],
+            },
         },
-        "bench": {"runs": 3, "corpora": {"prose": {"builtin": "us-founding-texts"}}, "thinking": ["on", "off"]},
+        "bench": {
+            "runs": 3, "corpora": {"prose": {"builtin": "us-founding-texts"}}, "thinking": ["on", "off"],
+        },
         "healthy_log": HOSTILE,
         "pitfalls": HOSTILE,
         "published": [
-            {"variant": "ar", "metric": "tg", "pp": 1, "tg": 1, "value": 1, "stat": "mean", "corpus": value, "note": value,
-             "source": "https://e.org/x"} for value in HOSTILE
+            {"variant": "ar", "metric": "tg", "pp": 1, "tg": 1, "value": 1, "stat": "mean", "corpus": value,
+             "note": value, "source": "https://e.org/x"} for value in HOSTILE
         ],
     }  # fmt: skip
     return copy.deepcopy(data)  # a test may change what it gets
@@ -206,10 +226,11 @@ class Host:
         return self
 
     def stand_in(self, name: str, body: str = "") -> None:
-        """A program that records its arguments, its environment and its process id, then runs `body` (bash)."""
+        """A program that records its arguments, environment and process id, then runs `body` (bash)."""
         text = (
             f"#!{shutil.which('bash')}\n"
-            f'printf "%s\\0" "$@" >>{self.folder}/{name}.argv\nprintf "%s\\n" "$$" >{self.folder}/{name}.pid\n'
+            f'printf "%s\\0" "$@" >>{self.folder}/{name}.argv\n'
+            f'printf "%s\\n" "$$" >{self.folder}/{name}.pid\n'
             f'printf "\\n" >>{self.folder}/{name}.calls\nenv -0 >{self.folder}/{name}.env\n{body}\n'
         )
         (self.bin / name).write_text(text)

@@ -215,11 +215,11 @@ def test_the_real_tokenizer_counts_as_llama_cpp_does(tmp_path: Path) -> None:
 def test_the_tiny_model_is_the_same_everywhere(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         assert run(TINY, tmp_path / folder).returncode == 0
-    for name in load(TINY).FILES:
+    for name in load(TINY).contents():
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     digest = hashlib.sha256((tmp_path / "one" / "model.safetensors").read_bytes()).hexdigest()
     # random.Random(SEED).gauss gives the same numbers in every Python from 3.2 on; another hash is another model.
-    assert digest == "d4142c870e4a97303bd6fa138c6d030a0a27744a44dfb89b4ee5da144a1ec8e0"
+    assert digest == "b150659c4c83d52c616fd2e51e586b2f39a27240d7ca0da659c256dfd599777c"
 
 
 def test_the_tiny_model_is_read_by_the_libraries(tmp_path: Path) -> None:
@@ -244,10 +244,18 @@ def test_the_tiny_model_is_read_by_the_libraries(tmp_path: Path) -> None:
 
 
 def test_a_tiny_model_in_place_is_left_alone(tmp_path: Path) -> None:
-    for name in load(TINY).FILES:
-        (tmp_path / name).write_text("kept")
-    done = run(TINY, tmp_path)
-    assert (done.returncode, done.stderr) == (0, f"make_tiny_qwen3: {tmp_path} is in place\n")
+    assert run(TINY, tmp_path / "tiny").returncode == 0
+    before = (tmp_path / "tiny" / "config.json").stat().st_mtime_ns
+    done = run(TINY, tmp_path / "tiny")
+    assert (done.returncode, done.stderr) == (0, f"make_tiny_qwen3: {tmp_path / 'tiny'} is in place\n")
+    assert (tmp_path / "tiny" / "config.json").stat().st_mtime_ns == before
+
+
+def test_another_model_of_that_name_is_not_taken_for_it(tmp_path: Path) -> None:
+    assert run(TINY, tmp_path / "tiny").returncode == 0
+    (tmp_path / "tiny" / "config.json").write_text("{}")
+    assert run(TINY, tmp_path / "tiny").returncode == 1
+    assert (tmp_path / "tiny" / "config.json").read_text() == "{}"
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:

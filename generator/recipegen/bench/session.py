@@ -130,7 +130,7 @@ def _require_image(request: Request, display: Display) -> None:
     from recipegen import docker
     from recipegen.images import build_image, is_current
 
-    if is_current(docker.connect(), request.spec):
+    if is_current(docker.connect(), request.spec, request.kit_sha256, base_image=request.base_image):
         return
     display.note(f"building the image {request.spec.name}")
     build_image(

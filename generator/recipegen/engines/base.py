@@ -6,7 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from recipegen.engines.command import Command, ModelPlace, is_model_reference, json_arg, model_references, plain_text
+from recipegen.engines.command import (
+    Command,
+    ModelPlace,
+    is_model_reference,
+    json_arg,
+    model_references,
+    plain_text,
+)
 from recipegen.quoting import Arg, Var, compact_json, literal
 from recipegen.spec.completed import Spec
 from recipegen.spec.model import MODEL_REFERENCE, Model
@@ -61,7 +68,7 @@ class EngineAdapter(ABC):
         """The word for a flag whose value is false."""
 
     def value(self, key: str, arg: Arg) -> list[Arg]:
-        """A flag and its one value, as separate words."""
+        """A flag and its one value, as two words: the engine takes the second whatever it looks like."""
         return [(flag_word(key),), arg]
 
     def command(self, spec: Spec, variant: str) -> Command:

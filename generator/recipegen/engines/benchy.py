@@ -11,7 +11,7 @@ PROGRAM = "llama-benchy"
 
 
 def think_kwargs(spec: Spec, thinking: str) -> str:
-    """JSON of the chat-template arguments that a request carries in this mode; empty for the model's default."""
+    """JSON of the chat-template arguments of a request in this mode; empty for the model's default."""
     return "" if thinking == "default" else compact_json({spec.bench.thinking_kwarg: thinking == "on"})
 
 
@@ -23,7 +23,9 @@ def bench_command(spec: Spec, cell: PlannedCell) -> Command:
     """
     bench = spec.bench
     main = spec.models["model"]
-    tokenizer = model_place(spec.models[main.tokenizer or "model"].model_copy(update={"file": None}), spec.run.models)
+    tokenizer = model_place(
+        spec.models[main.tokenizer or "model"].model_copy(update={"file": None}), spec.run.models
+    )
     argv = [
         *literal(PROGRAM, "--base-url"),
         (Var("BASE_URL"),),

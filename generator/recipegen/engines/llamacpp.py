@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from recipegen.engines.base import AUTOREGRESSIVE, EngineAdapter, flag_word
+from recipegen.engines.base import AUTOREGRESSIVE, EngineAdapter
 from recipegen.quoting import Arg, Var, literal
 from recipegen.spec.completed import Spec
 
@@ -15,8 +15,13 @@ class LlamaCpp(EngineAdapter):
 
     name = "llama.cpp"
     program = "llama-server"
-    knob_flags = {"ctx-size": "CTX", "threads": "THREADS", "parallel": "PARALLEL", "n-gpu-layers": "N_GPU_LAYERS"}
-    own_flags = {
+    knob_flags: ClassVar[Mapping[str, str]] = {
+        "ctx-size": "CTX",
+        "threads": "THREADS",
+        "parallel": "PARALLEL",
+        "n-gpu-layers": "N_GPU_LAYERS",
+    }
+    own_flags: ClassVar[Mapping[str, str]] = {
         "model": "model (or models, and the variant's model key)",
         "-m": "model (or models, and the variant's model key)",
         "alias": "model.served_name",
@@ -45,7 +50,3 @@ class LlamaCpp(EngineAdapter):
 
     def switch_off(self, key: str) -> str:
         return key if key.startswith("-") else f"--no-{key}"
-
-    def value(self, key: str, arg: Arg) -> list[Arg]:
-        """llama-server takes the next word as the value, whatever it looks like."""
-        return [(flag_word(key),), arg or ("",)]

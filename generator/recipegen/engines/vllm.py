@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from recipegen.engines.base import AUTOREGRESSIVE, EngineAdapter, flag_word
 from recipegen.quoting import Arg, Var, literal
@@ -18,13 +18,13 @@ class Vllm(EngineAdapter):
     name = "vllm"
     program = "vllm"
     default_transformers = "transformers>=5.0.0"
-    knob_flags = {
+    knob_flags: ClassVar[Mapping[str, str]] = {
         "max-model-len": "MAX_MODEL_LEN",
         "max-num-seqs": "MAX_NUM_SEQS",
         "gpu-memory-utilization": "GPU_MEMORY_UTILIZATION",
         "default-chat-template-kwargs": "THINK_KWARGS",
     }
-    own_flags = {
+    own_flags: ClassVar[Mapping[str, str]] = {
         "model": "model (or models, and the variant's model key)",
         "served-model-name": "model.served_name",
         "host": "the knob HOST",
@@ -53,7 +53,7 @@ class Vllm(EngineAdapter):
 
     def value(self, key: str, arg: Arg) -> list[Arg]:
         """argparse takes a word that begins with a dash for a flag, so such a value is joined with =."""
-        first = arg[0] if arg else ""
-        if isinstance(first, str) and (first.startswith("-") or not arg):
-            return [(f"{flag_word(key)}=", *arg)] if not first else [(f"{flag_word(key)}={first}", *arg[1:])]
+        first = arg[0]
+        if isinstance(first, str) and first.startswith("-"):
+            return [(f"{flag_word(key)}={first}", *arg[1:])]
         return super().value(key, arg)

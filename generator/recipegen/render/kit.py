@@ -82,9 +82,18 @@ def _add_image(spec: Spec, add: _Add) -> None:
     )
     add(".dockerignore", "kit/dockerignore.j2")
     command = engine(spec.engine.name).command(spec, spec.headline)
-    add("compose.yaml", "kit/compose.yaml.j2", knobs=[k for k in command.knobs if k not in ("MODELS_DIR", "HOST", "PORT")])
+    add(
+        "compose.yaml",
+        "kit/compose.yaml.j2",
+        knobs=[k for k in command.knobs if k not in ("MODELS_DIR", "HOST", "PORT")],
+    )
     if spec.image.mode == "wheels":
-        add("scripts/fetch_wheels.sh", "kit/scripts/fetch_wheels.sh.j2", _SCRIPT, python=context.image_python(spec))
+        add(
+            "scripts/fetch_wheels.sh",
+            "kit/scripts/fetch_wheels.sh.j2",
+            _SCRIPT,
+            python=context.image_python(spec),
+        )
 
 
 def _add_readme(spec: Spec, add: _Add) -> None:
@@ -103,7 +112,13 @@ def _add_servers(spec: Spec, add: _Add) -> None:
     adapter = engine(spec.engine.name)
     for name, variant in spec.variants.items():
         command = adapter.command(spec, name)
-        add(f"scripts/{variant.script}", "kit/scripts/launch_server.sh.j2", _SCRIPT, variant=variant, command=command)
+        add(
+            f"scripts/{variant.script}",
+            "kit/scripts/launch_server.sh.j2",
+            _SCRIPT,
+            variant=variant,
+            command=command,
+        )
     add("scripts/wait_for_server.sh", "kit/scripts/wait_for_server.sh.j2", _SCRIPT, adapter=adapter)
     add(
         "scripts/download_models.sh",
@@ -160,7 +175,9 @@ def _builtin(name: str) -> bytes:
 def manifest(kit: Kit) -> str:
     """The kit's files and their hashes, as `sha256sum -c` reads them."""
     return "".join(
-        f"{hashlib.sha256(file.data).hexdigest()}  {path}\n" for path, file in sorted(kit.items()) if path != MANIFEST
+        f"{hashlib.sha256(file.data).hexdigest()}  {path}\n"
+        for path, file in sorted(kit.items())
+        if path != MANIFEST
     )
 
 

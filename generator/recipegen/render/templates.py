@@ -25,7 +25,7 @@ class Templates:
         same = own is None or not own.is_dir() or own.resolve() == shipped.resolve()
         self._folders = [shipped] if same or own is None else [own, shipped]
         self._copied: dict[str, bytes] = {}
-        # Shell, Dockerfile and Markdown are written, not HTML: each value goes through the filter of its grammar.
+        # Shell, Dockerfile, Markdown are written, not HTML: each value goes through its grammar's filter.
         self._environment = jinja2.Environment(  # noqa: S701
             loader=jinja2.FileSystemLoader(self._folders),
             undefined=jinja2.StrictUndefined,
@@ -79,5 +79,7 @@ class Templates:
         """The line of the template that is to blame: Jinja puts it into the traceback."""
         if isinstance(error, jinja2.TemplateSyntaxError) and error.filename:
             return Where(Path(error.filename), error.lineno, 1)
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(".j2")]
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(".j2")
+        ]
         return Where(Path(frames[-1].filename), frames[-1].lineno or 0, 1) if frames else None

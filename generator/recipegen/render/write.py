@@ -1,4 +1,4 @@
-"""Comparing a kit with what lies on disk, and writing it. Owns the rule that nobody's own text is overwritten."""
+"""Comparing a kit with what lies on disk, and writing it. Owns the rule that no hand-made text is lost."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ class Changes:
         """One line for each file that differs."""
         return [
             *(f"missing: {path}" for path in self.missing),
-            *(f"{'edited by hand' if path in self.edited else 'out of date'}: {path}" for path in self.changed),
+            *(
+                f"{'edited by hand' if path in self.edited else 'out of date'}: {path}"
+                for path in self.changed
+            ),
             *(f"no longer rendered: {path}" for path in self.stale),
         ]
 
@@ -81,7 +84,7 @@ def write_kit(kit: Kit, folder: Path, *, force: bool = False) -> Changes:
     """Write what differs; take away what is no longer rendered.
 
     Raises:
-        CheckFailed: somebody edited a rendered file, or a file of ours stands where we never wrote one; nothing is
+        CheckFailed: somebody edited a rendered file, or something stands where we never wrote; nothing is
             written then, unless force is given.
         EnvironmentLacks: the folder cannot be written.
     """
@@ -89,7 +92,7 @@ def write_kit(kit: Kit, folder: Path, *, force: bool = False) -> Changes:
     if changes.edited and not force:
         raise CheckFailed(
             f"edited by hand since it was rendered: {', '.join(changes.edited)}",
-            hint="move the change to recipe.yaml (or to a template in templates/), or give --force to lose it",
+            hint="move the change to recipe.yaml, or to a template in templates/; --force loses it",
             where=Where(folder),
         )
     try:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The last check of an image build: ends with 1, and the reason, when the image is not what its recipe says."""
+"""The last check of an image build: ends with 1, and the reasons, when the image is not what it should be."""
 
 import argparse
 import importlib.metadata
@@ -65,7 +65,10 @@ def check_torch(cpu_allowed):
     kind = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU"
     print(f"torch {torch.__version__}: {kind} build")
     if torch.version.cuda is None and not cpu_allowed:
-        return f"torch {torch.__version__} is a CPU build, but this recipe means a GPU (build argument ALLOW_CPU_TORCH=1 allows it)"
+        return (
+            f"torch {torch.__version__} is a CPU build, but this recipe means a GPU "
+            "(the build argument ALLOW_CPU_TORCH=1 allows it)"
+        )
     return None
 
 
@@ -83,7 +86,7 @@ def main():
     parser.add_argument("--require", action="append", default=[], metavar="REQUIREMENT")
     parser.add_argument("--patch", action="append", default=[], metavar="ID")
     parser.add_argument("--program", action="append", default=[], metavar="NAME", help="must be on PATH")
-    parser.add_argument("--torch", action="store_true", help="torch must be there, for a GPU unless ALLOW_CPU_TORCH is 1")
+    parser.add_argument("--torch", action="store_true", help="for a GPU, unless ALLOW_CPU_TORCH is 1")
     options = parser.parse_args()
     found = [check_program(name) for name in options.program]
     found += [check_requirement(text) for text in options.require]

@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Prints the medians of one llama-benchy report and writes a record beside it. Standard library only: it runs on
-any host that has Python 3, without recipegen."""
+"""Prints the medians of one llama-benchy report and writes a record beside it. Standard library only: it runs
+on any host that has Python 3, without recipegen."""
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import urllib.error
@@ -45,7 +44,7 @@ def engine_version(server):
     """What the server says of itself: vLLM at /version, llama.cpp at /props; None when it says nothing."""
     for path, key in (("/version", "version"), ("/props", "build_info")):
         try:
-            with urllib.request.urlopen(server + path, timeout=5) as answer:
+            with urllib.request.urlopen(server + path, timeout=5) as answer:  # noqa: S310
                 found = json.loads(answer.read(1 << 20)).get(key)
         except (urllib.error.URLError, OSError, ValueError, AttributeError):
             continue
@@ -71,7 +70,8 @@ def main():
         print(f"{options.report} is not a llama-benchy report: {error!r}", file=sys.stderr)
         return 4
     if lacking or not report["benchmarks"]:
-        print(f"requests failed: no sample of {', '.join(lacking) or 'anything'}; see the output above", file=sys.stderr)
+        names = ", ".join(lacking) or "anything"
+        print(f"requests failed: no sample of {names}; see the output above", file=sys.stderr)
         return 4
 
     argv = options.argv
@@ -79,10 +79,11 @@ def main():
         if len(text) > 1:
             argv = [word.replace(text, name) for word in argv]
     record = {key: value or None for key, value in options.set}
-    record.update(argv=argv, engine_version=engine_version(options.server), llama_benchy=report.get("version"))
+    version = engine_version(options.server)
+    record.update(argv=argv, engine_version=version, llama_benchy=report.get("version"))
     partial = options.meta.with_name(options.meta.name + ".part")
     partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, options.meta)
+    partial.replace(options.meta)
     return 0
 
 
