@@ -98,9 +98,7 @@ def _models(reader: _Reader) -> Iterator[Problem]:
     name = reader.text("engine", "name")
     folders: dict[str, Path_] = {}
     if MAIN_MODEL in further:
-        yield reader.problem(
-            ("models", MAIN_MODEL), f"{MAIN_MODEL!r} is the main model's key", "choose another key"
-        )
+        yield reader.problem(("models", MAIN_MODEL), f"{MAIN_MODEL!r} is the main model's key", "choose another key")
     for path, body in places:
         if not body:
             continue
@@ -124,11 +122,7 @@ def _models(reader: _Reader) -> Iterator[Problem]:
             )
         elif folder:
             folders[folder] = path
-        if (
-            name == "llama.cpp"
-            and body.get("role") != "tokenizer"
-            and not (body.get("file") or body.get("pypi"))
-        ):
+        if name == "llama.cpp" and body.get("role") != "tokenizer" and not (body.get("file") or body.get("pypi")):
             yield reader.problem(
                 path,
                 f"llama.cpp opens a file: {dotted} lacks the key 'file'",
@@ -222,14 +216,10 @@ def _flags(reader: _Reader) -> Iterator[Problem]:
             key = flag_key(flag)
             used.add(key)
             if key in seen:
-                yield reader.problem(
-                    path, f"{flag!r} and {seen[key]!r} are the same flag", "keep one of them"
-                )
+                yield reader.problem(path, f"{flag!r} and {seen[key]!r} are the same flag", "keep one of them")
             seen[key] = flag
             if adapter and key in adapter.own_flags:
-                yield reader.problem(
-                    path, f"the flag {flag!r} is put in by recipegen", f"set {adapter.own_flags[key]}"
-                )
+                yield reader.problem(path, f"the flag {flag!r} is put in by recipegen", f"set {adapter.own_flags[key]}")
             yield from _flag_value(reader, path, flag, value, models, adapter)
         for variable in reader.mapping(*map(str, group), "env"):
             used.add(variable)
@@ -266,9 +256,7 @@ def _flag_value(
         )
     for key in model_references(value):
         if key not in models:
-            yield reader.problem(
-                path, f"flag {flag!r}: the model {key!r} is not declared", near_miss(key, models)
-            )
+            yield reader.problem(path, f"flag {flag!r}: the model {key!r} is not declared", near_miss(key, models))
     for at, item in enumerate(_items(value)):
         if isinstance(item, dict | list | bool) or item is None:
             yield reader.problem((*path, at), f"flag {flag!r}: a list holds words and numbers only")
@@ -323,13 +311,10 @@ def _bench(reader: _Reader) -> Iterator[Problem]:
             "the headline's thinking mode is not measured",
             f"bench.thinking has {', '.join(map(str, thinking))}",
         )
+    yield from _twice(reader, ("bench", "thinking"), thinking)
     raw_cells = _items(reader.mapping("bench").get("cells"))
     cells = [_cell(cell) for cell in raw_cells] or [_cell({}), _cell({"pp": 128})]
-    seen: set[str] = set()
-    for at, cell in enumerate(map(repr, cells)):
-        if cell in seen:
-            yield reader.problem(("bench", "cells", at), "this cell stands in the list already")
-        seen.add(cell)
+    yield from _twice(reader, ("bench", "cells"), cells)
     if headline and _cell(headline) not in cells:
         pp, tg, depth, concurrency = _cell(headline)
         yield reader.problem(
@@ -337,6 +322,14 @@ def _bench(reader: _Reader) -> Iterator[Problem]:
             "the headline cell is not among bench.cells",
             f"it reads pp: {pp}, tg: {tg}, depth: {depth}, concurrency: {concurrency}",
         )
+
+
+def _twice(reader: _Reader, path: Path_, items: list[Any]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for at, item in enumerate(map(repr, items)):
+        if item in seen:
+            yield reader.problem((*path, at), "this stands in the list already", "leave it out")
+        seen.add(item)
 
 
 def _cell(raw: Any) -> tuple[Any, ...]:
@@ -360,11 +353,10 @@ def _other(reader: _Reader, patches: Collection[str] | None) -> Iterator[Problem
             )
     if patches is None:
         return
+    yield from _twice(reader, ("image", "patches"), _items(reader.mapping("image").get("patches")))
     for at, patch in enumerate(_items(reader.mapping("image").get("patches"))):
         if isinstance(patch, str) and patch not in patches:
-            yield reader.problem(
-                ("image", "patches", at), f"there is no patch {patch!r}", near_miss(patch, patches)
-            )
+            yield reader.problem(("image", "patches", at), f"there is no patch {patch!r}", near_miss(patch, patches))
 
 
 def _items(value: Any) -> list[Any]:

@@ -51,9 +51,7 @@ def complete(recipe: Recipe) -> Spec:
         headline=recipe.headline,
         baseline=recipe.baseline,
         variants={name: _variant(name, body, recipe, adapter) for name, body in recipe.variants.items()},
-        run=ResolvedRun(
-            **{**recipe.run.model_dump(), "gpus": recipe.run.gpus or ("all" if hardware.gpu else "none")}
-        ),
+        run=ResolvedRun(**{**recipe.run.model_dump(), "gpus": recipe.run.gpus or ("all" if hardware.gpu else "none")}),
         bench=_bench(recipe.bench),
         healthy_log=recipe.healthy_log,
         pitfalls=recipe.pitfalls,
@@ -64,9 +62,7 @@ def complete(recipe: Recipe) -> Spec:
 def _model(model: Model) -> Model:
     folder = default_folder(model.model_dump())
     file = model.file or (model.pypi.file if model.pypi else None)
-    return model.model_copy(
-        update={"folder": folder, "file": file, "served_name": model.served_name or folder}
-    )
+    return model.model_copy(update={"folder": folder, "file": file, "served_name": model.served_name or folder})
 
 
 def _image(image: Image, adapter: EngineAdapter, hardware: HardwareProfile) -> ResolvedImage:
@@ -76,8 +72,7 @@ def _image(image: Image, adapter: EngineAdapter, hardware: HardwareProfile) -> R
         own = {key: getattr(image, key) for key in ("wheels", "overrides", "exclude", "offline")}
     elif isinstance(image, SourceImage):
         own = {
-            key: getattr(image, key)
-            for key in ("runtime_base", "repo", "ref", "flashinfer", "max_jobs", "cmake_args")
+            key: getattr(image, key) for key in ("runtime_base", "repo", "ref", "flashinfer", "max_jobs", "cmake_args")
         }
     torch = getattr(image, "torch", None)
     return ResolvedImage(
@@ -101,9 +96,7 @@ def _variant(name: str, variant: Variant, recipe: Recipe, adapter: EngineAdapter
     common = {flag_key(key): value for key, value in recipe.engine.flags.items()}
     flags = {key: value for key, value in common.items() if key not in dropped}
     flags |= {flag_key(key): value for key, value in variant.flags.items()}
-    env = {
-        key: value for key, value in recipe.engine.env.items() if key not in variant.drop_env
-    } | variant.env
+    env = {key: value for key, value in recipe.engine.env.items() if key not in variant.drop_env} | variant.env
     return ResolvedVariant(
         name=name,
         title=variant.title or name,

@@ -35,8 +35,23 @@ def run_demo(folder: Path, runs: int) -> None:
         _step("a recipe from a preset, and its kit", "new", RECIPE, "--root", str(root))
     _step("the kit is what the recipe says", "render", "--check", "--root", str(root))
     _step("its model", "download", RECIPE, "--models-dir", str(models), "--root", str(root))
-    _step("serve, measure prose, take down, write the table", "bench", RECIPE, "--runner", "local", "--models-dir",
-          str(models), "--runs", str(runs), "--cell", "prose", "--port", str(_port()), "--root", str(root))
+    _step(
+        "serve, measure prose, take down, write the table",
+        "bench",
+        RECIPE,
+        "--runner",
+        "local",
+        "--models-dir",
+        str(models),
+        "--runs",
+        str(runs),
+        "--cell",
+        "prose",
+        "--port",
+        str(_port()),
+        "--root",
+        str(root),
+    )
     _step("the table is up to date", "index", "--check", "--root", str(root))
     click.echo()
     for line in (root / "INDEX.md").read_text(encoding="utf-8").splitlines():
@@ -65,4 +80,6 @@ def _step(what: str, *args: str) -> None:
     click.echo(f"$ recipegen {' '.join(args)}")
     code = proc.stream([sys.executable, "-m", "recipegen", *args], env=proc.child_env(), on_line=click.echo)
     if code:
-        raise RecipegenError(f"the demo ended at `recipegen {args[0]}` (exit code {code})", hint="see above", exit_code=code)
+        raise RecipegenError(
+            f"the demo ended at `recipegen {args[0]}` (exit code {code})", hint="see above", exit_code=code
+        )

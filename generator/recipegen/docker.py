@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from docker.errors import APIError
     from docker.models.containers import Container
 
-LABEL_RECIPE = "org.recipegen.recipe"
-LABEL_VARIANT = "org.recipegen.variant"
-LABEL_RUN = "org.recipegen.run"
+# Not the labels of the image, which a container that somebody started by hand inherits.
+LABEL_RECIPE = "org.recipegen.server.recipe"
+LABEL_VARIANT = "org.recipegen.server.variant"
+LABEL_RUN = "org.recipegen.server.run"
 
 BASE_LABEL = "org.opencontainers.image.base.name"
 """Where the OCI annotations say that an image names its base."""
@@ -65,9 +66,7 @@ def image_facts(client: DockerClient, ref: str) -> dict[str, str | None]:
     try:
         image = client.images.get(ref)
     except ImageNotFound as error:
-        raise EnvironmentLacks(
-            f"the image {ref} does not exist", hint="recipegen build NAME makes it"
-        ) from error
+        raise EnvironmentLacks(f"the image {ref} does not exist", hint="recipegen build NAME makes it") from error
     digests: list[str] = image.attrs.get("RepoDigests") or []
     return {
         "ref": ref,
@@ -208,9 +207,7 @@ def _explained(error: APIError, name: str, ports: PortMap, recipe: str) -> Recip
             hint=f"recipegen download {recipe} fetches models; MODELS_DIR names their folder",
         )
     if "no space left on device" in low:
-        return EnvironmentLacks(
-            f"no space left for Docker: {text}", hint="docker system df shows what takes it"
-        )
+        return EnvironmentLacks(f"no space left for Docker: {text}", hint="docker system df shows what takes it")
     if "setting rlimit" in low:
         return EnvironmentLacks(f"this host's Docker does not allow run.ulimits of {recipe}: {text}")
     if "is already in use by container" in low:

@@ -182,9 +182,7 @@ class _Output:
                 hint="docker system df shows what takes it; docker builder prune frees the build cache",
             )
         if "cannot connect to the docker daemon" in end.lower():
-            return EnvironmentLacks(
-                f"no Docker daemon for the build of {tag}: {self.end[-1]}", hint="start Docker"
-            )
+            return EnvironmentLacks(f"no Docker daemon for the build of {tag}: {self.end[-1]}", hint="start Docker")
         if "load metadata for" in self.failed_step:
             return EnvironmentLacks(
                 f"the base image cannot be fetched{self._at()}: {self.reason}",

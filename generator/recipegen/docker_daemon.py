@@ -39,9 +39,7 @@ def daemon_address() -> str:
         ) from error
     if context is None:
         raise EnvironmentLacks(
-            f"there is no docker context named {name}"
-            if name
-            else "the current docker context does not exist",
+            f"there is no docker context named {name}" if name else "the current docker context does not exist",
             hint="docker context ls shows those that exist; or unset DOCKER_CONTEXT",
         )
     address: str | None = context.Host

@@ -30,9 +30,7 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Pa
     raw = data.encode() if isinstance(data, str) else data
     folder = path.parent
     if within is not None and not folder.resolve().is_relative_to(within.resolve()):
-        raise RecipegenError(
-            f"{path} lies outside of {within}", hint="a link among its folders leads out: remove it"
-        )
+        raise RecipegenError(f"{path} lies outside of {within}", hint="a link among its folders leads out: remove it")
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".recipegen-", suffix=".tmp")

@@ -71,9 +71,7 @@ def _info(hf_id: str) -> dict[str, Any]:
     except HFValidationError as error:
         raise RecipegenError(f"{hf_id!r} is not a Hugging Face id", hint=str(error)) from error
     except HfHubHTTPError as error:
-        raise EnvironmentLacks(
-            f"the hub refused: {comment_text(str(error))[:200]}", hint="try again later"
-        ) from error
+        raise EnvironmentLacks(f"the hub refused: {comment_text(str(error))[:200]}", hint="try again later") from error
     except RecipegenError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -131,9 +129,7 @@ def _config(hf_id: str, revision: str) -> dict[str, Any]:
     except EntryNotFoundError:
         return {}
     except OSError as error:
-        raise EnvironmentLacks(
-            f"config.json of {hf_id} could not be read ({type(error).__name__})"
-        ) from error
+        raise EnvironmentLacks(f"config.json of {hf_id} could not be read ({type(error).__name__})") from error
     except (ValueError, RecursionError) as error:
         raise _nonsense(hf_id, "config.json is not JSON") from error
     return found if isinstance(found, dict) else {}
@@ -152,12 +148,10 @@ def quantization_of(config: dict[str, Any]) -> tuple[str, str | None]:
     if not isinstance(quant, dict):
         part_of = config.get("text_config")
         inner = part_of if isinstance(part_of, dict) else {}
-        dtype = next(
-            (part[key] for part in (config, inner) for key in ("dtype", "torch_dtype") if part.get(key)), None
-        )
+        dtype = next((part[key] for part in (config, inner) for key in ("dtype", "torch_dtype") if part.get(key)), None)
         label = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}.get(str(dtype), "unknown")
         return label, "safetensors" if config else None
-    method = str(quant.get("quant_method"))
+    method = str(quant.get("quant_method", "unknown"))
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", method):
         method = "unknown"
     text = json.dumps(quant).lower()

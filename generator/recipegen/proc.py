@@ -35,9 +35,7 @@ _MAX_LINE = 64 * 1024
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$", re.IGNORECASE
 )
-_SECRET_OPTION = re.compile(
-    r"(--(?:api[-_]key|token|password)(?:=|\s+))('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE
-)
+_SECRET_OPTION = re.compile(r"(--(?:api[-_]key|token|password)(?:=|\s+))('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE)
 _SHORTEST_SECRET = 8
 """Shorter values (`1`, `EMPTY`, `none`) are settings; blotting them out would eat ordinary words."""
 
@@ -302,9 +300,7 @@ class Process(_Child):
     ) -> None:
         self.log = log
         with log.open("ab") as file:
-            super().__init__(
-                argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
-            )
+            super().__init__(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
 
 
 def run(

@@ -144,9 +144,7 @@ def _one_line(value: str) -> str:
     """The text on one line, without characters that no reader sees."""
     # Nearly every text is printable throughout, and then nothing has to be looked at letter by letter.
     if not value.isprintable():
-        value = "".join(
-            c for c in value if c.isspace() or c in _JOINERS or unicodedata.category(c) not in _INVISIBLE
-        )
+        value = "".join(c for c in value if c.isspace() or c in _JOINERS or unicodedata.category(c) not in _INVISIBLE)
     return " ".join(value.split())
 
 
@@ -218,9 +216,7 @@ def url_text(url: str) -> str:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", url)
     if scheme and scheme.group(1).lower() not in ("http", "https"):
         raise ValueError(f"not a web address: {url!r}")
-    safe = re.sub(
-        r"[^A-Za-z0-9:/?#@!$&*+,;=%._~-]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), url
-    )
+    safe = re.sub(r"[^A-Za-z0-9:/?#@!$&*+,;=%._~-]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), url)
     return re.sub(r"&(?=#?[A-Za-z0-9]+;)", "&amp;", safe)  # Markdown reads entities in addresses too
 
 

@@ -42,9 +42,7 @@ def init_repository(folder: Path) -> list[Path]:
     if folder.exists() and not folder.is_dir():
         raise RecipegenError("is not a folder", where=Where(folder))
     if (folder / "recipes").exists():
-        raise RecipegenError(
-            f"{folder} is a recipe repository already", hint=f"recipegen new NAME --root {folder}"
-        )
+        raise RecipegenError(f"{folder} is a recipe repository already", hint=f"recipegen new NAME --root {folder}")
     templates = Templates()
     files = {
         "recipes/.gitkeep": "",
@@ -72,25 +70,19 @@ def recipe_text(name: str, text: str) -> str:
         RecipegenError: no line of the text begins with `name:`.
     """
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
-    body = "\n".join(
-        [SCHEMA_LINE, *(line for line in lines if not line.startswith("# yaml-language-server:"))]
-    )
+    body = "\n".join([SCHEMA_LINE, *(line for line in lines if not line.startswith("# yaml-language-server:"))])
     # A name such as 123, 1e5 or null would be a number or nothing without quotes.
     plain = re.match(r"[a-z]", name) and name not in ("null", "true", "false")
     line = f"name: {name if plain else yaml_string(name)}"
     renamed, count = re.subn(r"(?m)^name:.*$", lambda _: line, f"{body}\n", count=1)
     if not count:
-        raise RecipegenError(
-            "has no line that begins with `name:`", hint="write the name on a line of its own"
-        )
+        raise RecipegenError("has no line that begins with `name:`", hint="write the name on a line of its own")
     return renamed
 
 
 def _unmeasured(text: str) -> str:
     """A recipe's text for a copy: nobody has measured that one yet."""
-    return re.sub(
-        r"(?m)^status: *(?:measuring|staged|measured|shipped)\b.*$", "status: planned", text, count=1
-    )
+    return re.sub(r"(?m)^status: *(?:measuring|staged|measured|shipped)\b.*$", "status: planned", text, count=1)
 
 
 def new_recipe(

@@ -66,9 +66,7 @@ class Workspace:
             given = document.data.get("name")
             if isinstance(given, str) and given != file.parent.name:
                 where = document.where(("name",))
-                return [
-                    Problem(where, f"the name {given!r} is not the folder's", f"folder: {file.parent.name}")
-                ]
+                return [Problem(where, f"the name {given!r} is not the folder's", f"folder: {file.parent.name}")]
             return []
 
         return load_recipe(file, preset=preset_file, checks=(names, folder))
@@ -120,7 +118,5 @@ def variant_of(spec: Spec, name: str | None) -> str:
     if name is None:
         return spec.headline
     if name not in spec.variants:
-        raise RecipegenError(
-            f"{spec.name} has no variant {name!r}", hint=f"there are: {', '.join(spec.variants)}"
-        )
+        raise RecipegenError(f"{spec.name} has no variant {name!r}", hint=f"there are: {', '.join(spec.variants)}")
     return name

@@ -94,9 +94,7 @@ def rows() -> list[Row]:
         root, models = Path(folder, "repository"), Path(folder, "models")
         spec = _repository(root)
         child([*RECIPEGEN, "download", RECIPE, "--models-dir", models, "--root", root])
-        plan = plan_server(
-            spec, spec.headline, HostOptions(runner="local", port=free_port(), models_dir=models)
-        )
+        plan = plan_server(spec, spec.headline, HostOptions(runner="local", port=free_port(), models_dir=models))
         plan = replace(plan, words=[*plan.words, *THREADS])
         cell = _cell(spec, plan, models, Path(folder))
         ask = ["--base-url", plan.base_url, "--cell", CELL, "--runs", str(RUNS), "--no-index"]

@@ -41,8 +41,7 @@ def rows() -> list[Row]:
             lambda: _measured("plain", only_reports),
         )
         command = [
-            child([sys.executable, "-m", "recipegen", "index", "--check", "--root", root])
-            for _ in range(COMMANDS)
+            child([sys.executable, "-m", "recipegen", "index", "--check", "--root", root]) for _ in range(COMMANDS)
         ]
     what = f"index over {len(reports):,} reports"
     shape = f"{RECIPES} recipes x {RUNS} runs x {CELLS} cells of {SAMPLES} samples"
@@ -280,9 +279,5 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
-    took = (
-        _index(Path(sys.argv[2]))
-        if sys.argv[1] == "index"
-        else _plain(Path(sys.argv[2]).read_text().splitlines())
-    )
+    took = _index(Path(sys.argv[2])) if sys.argv[1] == "index" else _plain(Path(sys.argv[2]).read_text().splitlines())
     print(json.dumps({**took._asdict(), "peak_bytes": _peak_bytes()}))

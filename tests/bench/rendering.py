@@ -51,9 +51,7 @@ def rows() -> list[Row]:
         loading, kits, alone, unfiltered = [], [], [], []
         for start in range(0, RECIPES, BLOCK):
             specs: list[Spec] = []
-            loading.append(
-                clocked(lambda specs=specs, at=start: specs.extend(workspace.specs(names[at : at + BLOCK])))
-            )
+            loading.append(clocked(lambda specs=specs, at=start: specs.extend(workspace.specs(names[at : at + BLOCK]))))
             kits.append(clocked(lambda specs=specs: _kits(workspace, specs)))
             recording.calls.clear()
             for spec in specs:
@@ -67,9 +65,7 @@ def rows() -> list[Row]:
     both = [Sample(a.wall + b.wall, (a.cpu or 0) + (b.cpu or 0)) for a, b in zip(loading, kits, strict=True)]
     return [
         _row(what, kits, "Jinja2 alone, same templates and values", alone, TARGET, condition),
-        _row(
-            what, kits, "the same with filters that do nothing", unfiltered, None, "no value is quoted there"
-        ),
+        _row(what, kits, "the same with filters that do nothing", unfiltered, None, "no value is quoted there"),
         _row(
             f"{what} from their YAML files",
             both,
@@ -119,16 +115,12 @@ def _without_filters(environment: jinja2.Environment) -> jinja2.Environment:
         return value if isinstance(value, str) else "word"
 
     bare = environment.overlay()
-    ours = (
-        set(environment.filters) - set(jinja2.Environment().filters) - {"knob_names"}
-    )  # which a loop runs over
+    ours = set(environment.filters) - set(jinja2.Environment().filters) - {"knob_names"}  # which a loop runs over
     bare.filters = environment.filters | dict.fromkeys(ours, nothing)
     return bare
 
 
-def _row(
-    what: str, ours: list[Sample], against: str, theirs: list[Sample], target: float | None, remark: str
-) -> Row:
+def _row(what: str, ours: list[Sample], against: str, theirs: list[Sample], target: float | None, remark: str) -> Row:
     """Samples of blocks, scaled to all recipes."""
     blocks = RECIPES // BLOCK
     ours, theirs = ([Sample(s.wall * blocks, (s.cpu or 0) * blocks) for s in side] for side in (ours, theirs))

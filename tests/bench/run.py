@@ -62,9 +62,7 @@ def main() -> int:
         metavar="NAME",
         help=f"repeatable: {', '.join(BENCHMARKS)}",
     )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write everything there, the single samples included"
-    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, the single samples included")
     options = parser.parse_args()
     screen, began = Console(), time.perf_counter()
     load = [_load()]

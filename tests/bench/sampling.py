@@ -154,9 +154,7 @@ def child(argv: Sequence[str | Path], *, out: IO[bytes] | int = subprocess.DEVNU
         RuntimeError: it ended with another code.
     """
     started = time.perf_counter()
-    process = subprocess.Popen(
-        list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=out, stderr=out, **options
-    )
+    process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=out, stderr=out, **options)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -15,9 +15,7 @@ def rows() -> list[Row]:
     """`--version`, `--help` and a command's own help, each against `python -c pass`."""
     script = Path(sys.executable).with_name("recipegen")
     if not script.is_file():
-        raise Skipped(
-            f"there is no console script {script.name} beside this Python: pip install --editable ."
-        )
+        raise Skipped(f"there is no console script {script.name} beside this Python: pip install --editable .")
     bare, version, text, command = interleaved(
         PAIRS,
         lambda: child([sys.executable, "-c", "pass"]),

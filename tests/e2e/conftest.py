@@ -27,7 +27,11 @@ def base_image(docker_client: DockerClient) -> str:
     if shutil.which("debootstrap") is None or os.geteuid() != 0:
         lacking("debootstrap, run as root, makes the base image of this test; it is not here")
     made = subprocess.run(
-        ["bash", ROOT / "tests/support/base_image.sh"], capture_output=True, text=True, check=False, timeout=900
+        ["bash", ROOT / "tests/support/base_image.sh"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
     )
     assert made.returncode == 0, made.stdout + made.stderr
     return BASE_IMAGE

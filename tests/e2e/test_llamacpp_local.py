@@ -36,7 +36,17 @@ def gemma(models_dir: Path, new_repository: Callable[..., Path]) -> Path:
 
 def bench(root: Path, models: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return recipegen(
-        "bench", RECIPE, "--runner", "local", "--models-dir", models, "--port", str(free_port()), "--root", root, *more
+        "bench",
+        RECIPE,
+        "--runner",
+        "local",
+        "--models-dir",
+        models,
+        "--port",
+        str(free_port()),
+        "--root",
+        root,
+        *more,
     )
 
 

@@ -141,7 +141,17 @@ def kit_server(
         **{key: os.environ[key] for key in ("DOCKER_HOST",) if key in os.environ},
     }
     assert shutil.which("recipegen", path=env["PATH"]) is None
-    build = ["docker", "build", "--network", "host", "--build-arg", f"BASE_IMAGE={base_image}", "--tag", RECIPE, "."]
+    build = [
+        "docker",
+        "build",
+        "--network",
+        "host",
+        "--build-arg",
+        f"BASE_IMAGE={base_image}",
+        "--tag",
+        RECIPE,
+        ".",
+    ]
     run = ["docker", "run", "--detach", "--name", RECIPE, "--publish", f"127.0.0.1:{port}:8000", "--shm-size", "1g",
            "--env", "HOST=0.0.0.0", "--volume", f"{models_dir}:/models:ro", RECIPE]  # fmt: skip
     for command in (build, run):
@@ -157,7 +167,13 @@ def test_the_kit_alone_measures_the_same_shape(kit_server: tuple[Path, dict[str,
     kit, env = kit_server
     for script in ("wait_for_server.sh", "bench.sh"):
         done = subprocess.run(
-            ["bash", f"scripts/{script}"], cwd=kit, env=env, capture_output=True, text=True, check=False, timeout=600
+            ["bash", f"scripts/{script}"],
+            cwd=kit,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
         )
         print(done.stdout, done.stderr[-2000:])
         assert done.returncode == 0, done.stdout + done.stderr

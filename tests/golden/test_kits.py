@@ -30,9 +30,7 @@ def is_copied(path: str) -> bool:
 
 
 @pytest.fixture(params=SMALL_NAMES)
-def rendered(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[str, dict[str, bytes]]]:
+def rendered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Name of a small recipe, and its kit without what varies."""
     monkeypatch.setattr(kit_module, "__version__", "0.0.0")
     spec = small(request.param)
@@ -62,9 +60,7 @@ def test_kit_is_as_it_was(rendered: tuple[str, dict[str, bytes]]) -> None:
     golden = golden_files(name)
     assert sorted(golden) == sorted(wanted), "files came or went; `make golden` takes them over"
     for path, data in wanted.items():
-        assert data.decode() == golden[path].decode(), (
-            f"{name}/{path} has changed; `make golden` takes it over"
-        )
+        assert data.decode() == golden[path].decode(), f"{name}/{path} has changed; `make golden` takes it over"
 
 
 def test_copied_files_are_their_sources(rendered: tuple[str, dict[str, bytes]]) -> None:

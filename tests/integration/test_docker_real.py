@@ -144,9 +144,7 @@ def test_a_server_runs_is_found_measured_and_leaves_nothing_behind(
     assert port_free(plan.host, plan.port)
 
 
-def test_a_dying_container_is_reported_with_its_exit_code_and_log(
-    image: str, recipe: str, tmp_path: Path
-) -> None:
+def test_a_dying_container_is_reported_with_its_exit_code_and_log(image: str, recipe: str, tmp_path: Path) -> None:
     plan = plan_for(image, recipe, tmp_path, "die", "7")
     with DockerServer(plan) as server, pytest.raises(MeasurementFailed) as caught:
         wait_ready(server, plan, silent)
@@ -262,9 +260,7 @@ def test_a_missing_image_folder_or_program_is_an_error_with_a_remedy(
         start(docker_client, image, recipe, free_port(), command=["/no-such-program"])
 
 
-def test_without_a_gpu_runtime_the_toolkit_is_named(
-    docker_client: DockerClient, image: str, recipe: str
-) -> None:
+def test_without_a_gpu_runtime_the_toolkit_is_named(docker_client: DockerClient, image: str, recipe: str) -> None:
     if "nvidia" in docker_client.info().get("Runtimes", {}):
         pytest.skip("this daemon has a GPU runtime")
     for options in ({"gpus": "all"}, {"runtime": "nvidia"}):
@@ -325,9 +321,7 @@ def tag(docker_client: DockerClient) -> Iterator[str]:
         docker_client.images.remove(name, force=True)
 
 
-def test_a_build_goes_through_buildkit(
-    docker_client: DockerClient, image: str, tag: str, tmp_path: Path
-) -> None:
+def test_a_build_goes_through_buildkit(docker_client: DockerClient, image: str, tag: str, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(
         f'ARG BASE_IMAGE=none\nFROM ${{BASE_IMAGE}}\nARG WORD\nLABEL {docker.BASE_LABEL}="${{WORD}}"\n'
         'RUN ["/server", "chatter", "2"]\n'
@@ -343,9 +337,7 @@ def test_a_build_goes_through_buildkit(
 
 
 def test_a_failing_build_names_its_step(image: str, tag: str, tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text(
-        f'FROM {image}\nRUN ["/server", "pass"]\nRUN ["/server", "die", "3"]\n'
-    )
+    (tmp_path / "Dockerfile").write_text(f'FROM {image}\nRUN ["/server", "pass"]\nRUN ["/server", "die", "3"]\n')
     with pytest.raises(RecipegenError) as caught:
         docker_build.build(tmp_path, tag, build_args={}, no_cache=True)
     cause, _, end = caught.value.message.partition("\n")

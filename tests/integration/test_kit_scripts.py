@@ -117,9 +117,7 @@ def test_no_finding_is_switched_off_without_need(
     lines = file.read_text().splitlines()
     for at, line in enumerate(lines, 1):
         for code in re.findall(r"DL\d+", line) if line.startswith("# hadolint ignore=") else []:
-            assert (at + 1, code) in findings, (
-                f"{name}: line {at} switches off {code}, which nothing there has"
-            )
+            assert (at + 1, code) in findings, f"{name}: line {at} switches off {code}, which nothing there has"
 
 
 @pytest.mark.parametrize("name", ALL_KITS)
@@ -227,9 +225,7 @@ def test_engine_replaces_the_script_so_that_it_is_process_1(
     assert host.pid_of("vllm") == process.pid
 
 
-def test_knobs_and_further_arguments_win(
-    spec: Callable[[str], Spec], kit: Callable[[str], Path], host: Host
-) -> None:
+def test_knobs_and_further_arguments_win(spec: Callable[[str], Spec], kit: Callable[[str], Path], host: Host) -> None:
     recipe = spec("vllm-prebuilt")
     command = engine("vllm").command(recipe, "dflash")
     wanted = {
@@ -246,9 +242,7 @@ def test_knobs_and_further_arguments_win(
 
 
 @pytest.mark.parametrize("models", ['/a"b', "/a\\b", "/a\nb"])
-def test_a_models_folder_that_would_break_json_is_refused(
-    models: str, kit: Callable[[str], Path], host: Host
-) -> None:
+def test_a_models_folder_that_would_break_json_is_refused(models: str, kit: Callable[[str], Path], host: Host) -> None:
     host.stand_in("vllm")
     done = host.run(kit("vllm-prebuilt") / "scripts" / "launch_server.sh", MODELS_DIR=models)
     assert done.returncode == 2
@@ -258,9 +252,7 @@ def test_a_models_folder_that_would_break_json_is_refused(
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if not text.startswith("-")])
 @pytest.mark.parametrize("name", ["vllm-source", "llamacpp-prebuilt"])
-def test_every_hostile_string_arrives_as_one_argument(
-    name: str, text: str, tmp_path: Path, host: Host
-) -> None:
+def test_every_hostile_string_arrives_as_one_argument(name: str, text: str, tmp_path: Path, host: Host) -> None:
     """Where only one string fits (served name, a knob's default), in a container's locale and in UTF-8."""
     data = yaml.safe_load((SMALL / name / "recipe.yaml").read_text())
     data |= {"title": text, "name": "one"}
@@ -286,9 +278,7 @@ def test_every_hostile_string_arrives_as_one_argument(
      (("model", "served_name"), "a\nb"), (("image", "env", "IMAGE_0"), "a\nb"), (("pitfalls", 0), "a\0b")],
     ids=str,
 )  # fmt: skip
-def test_what_cannot_be_carried_is_refused_with_its_line(
-    where: tuple[Any, ...], text: str, tmp_path: Path
-) -> None:
+def test_what_cannot_be_carried_is_refused_with_its_line(where: tuple[Any, ...], text: str, tmp_path: Path) -> None:
     data = hostile_data("refused", "vllm", "prebuilt", "x")
     at: Any = data
     for part in where[:-1]:
@@ -366,9 +356,7 @@ def test_bench_keeps_the_report_untouched_beside_a_record(
     out = folder / "out" / "ar" / f"{cell.id}.json"
     assert out.read_bytes() == report.read_bytes()
     assert sorted(path.name for path in out.parent.iterdir()) == [out.name, f"{out.name}.meta.json"]
-    assert re.search(
-        r"decode +30\.00 tok/s +median of 2 \(first sample dropped: 1\.00; with it 20\.00\)", done.stdout
-    )
+    assert re.search(r"decode +30\.00 tok/s +median of 2 \(first sample dropped: 1\.00; with it 20\.00\)", done.stdout)
     assert re.search(
         r"prefill +250\.00 tok/s +median of 2 \(first sample dropped: 10\.00; with it 200\.00\)", done.stdout
     )
@@ -379,10 +367,7 @@ def test_bench_keeps_the_report_untouched_beside_a_record(
     assert record["cell"] == cell.id
     assert record["variant"] == "ar"
     assert record["kit_sha256"] == hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest()
-    assert (
-        record["corpus_sha256"]
-        == hashlib.sha256(builtin_corpus("us-founding-texts").read_bytes()).hexdigest()
-    )
+    assert record["corpus_sha256"] == hashlib.sha256(builtin_corpus("us-founding-texts").read_bytes()).hexdigest()
     assert record["engine_version"] is None  # nothing listens there
     assert str(host.home) not in json.dumps(record)
     assert "${MODELS_DIR}/tiny-qwen3" in record["argv"]
@@ -540,9 +525,7 @@ def test_another_text_than_the_pinned_one_is_refused(
     assert host.calls("llama-benchy") == 0
 
 
-def test_a_text_that_is_not_there_is_said_so(
-    web: tuple[str, Path], tmp_path: Path, host: Host, report: Path
-) -> None:
+def test_a_text_that_is_not_there_is_said_so(web: tuple[str, Path], tmp_path: Path, host: Host, report: Path) -> None:
     _, kit = with_text(f"{web[0]}/none.txt", None, tmp_path)
     done = bench_host(host, report).run(kit / "scripts" / "bench.sh", no_proxy="*")
     assert done.returncode == 3
@@ -557,10 +540,7 @@ def test_the_pinned_llama_benchy_is_found_or_fetched_through_uvx(
     bench_host(host, report)
     old = (host.bin / "llama-benchy").read_text().replace("benchy 0.4.0", "benchy 10.4.0")
     (host.bin / "llama-benchy").write_text(old)
-    body = (
-        'while (($# > 0)); do if [[ "$1" == --save-result ]]; then out="$2"; fi; shift; done\n'
-        f'cp "{report}" "$out"'
-    )
+    body = f'while (($# > 0)); do if [[ "$1" == --save-result ]]; then out="$2"; fi; shift; done\ncp "{report}" "$out"'
     host.stand_in("uvx", body)
     assert host.run(folder / "scripts" / "bench.sh").returncode == 0
     assert host.argv("uvx")[:3] == ["--from", "llama-benchy==0.4.0", "llama-benchy"]
@@ -666,9 +646,7 @@ def test_progress_shows_the_log_of_a_container_that_starts(
     assert done.stderr.count("CUDA out of memory") >= 1
 
 
-def test_a_process_that_has_died_is_told_at_once_even_as_a_zombie(
-    kit: Callable[[str], Path], host: Host
-) -> None:
+def test_a_process_that_has_died_is_told_at_once_even_as_a_zombie(kit: Callable[[str], Path], host: Host) -> None:
     log = host.folder / "server.log"
     log.write_text("loading\nTraceback: out of memory\n")
     process = subprocess.Popen(["sleep", "60"])
@@ -684,9 +662,7 @@ def test_a_process_that_has_died_is_told_at_once_even_as_a_zombie(
     assert "Traceback: out of memory" in done.stderr
 
 
-def test_a_living_process_is_waited_for(
-    kit: Callable[[str], Path], host: Host, server: Callable[..., int]
-) -> None:
+def test_a_living_process_is_waited_for(kit: Callable[[str], Path], host: Host, server: Callable[..., int]) -> None:
     port = str(server({"/v1/models": 200}))
     done = host.run(kit("smoke-vllm-cpu") / "scripts" / WAITS, SERVER_PID=str(os.getpid()), PORT=port)
     assert done.returncode == 0, done.stderr
@@ -697,9 +673,7 @@ def test_a_living_process_is_waited_for(
 DOWNLOAD = "download_models.sh"
 
 
-def test_download_asks_for_pinned_revisions_of_what_the_variants_open(
-    kit: Callable[[str], Path], host: Host
-) -> None:
+def test_download_asks_for_pinned_revisions_of_what_the_variants_open(kit: Callable[[str], Path], host: Host) -> None:
     host.stand_in("hf")
     models = f"{host.home}/models"
     target = ["download", "owner/Target-NVFP4", "--revision", "0123456789abcdef0123456789abcdef01234567"]
@@ -718,9 +692,7 @@ def test_download_asks_for_pinned_revisions_of_what_the_variants_open(
     assert host.argv("hf") == [*target[:-1], "/tmp/a b/$(x)/Target-NVFP4"]
 
 
-def test_download_asks_for_chosen_files_and_the_tokenizers_model(
-    kit: Callable[[str], Path], host: Host
-) -> None:
+def test_download_asks_for_chosen_files_and_the_tokenizers_model(kit: Callable[[str], Path], host: Host) -> None:
     host.stand_in("hf")
     assert host.run(kit("llamacpp-source") / "scripts" / DOWNLOAD).returncode == 0
     models = f"{host.home}/models"

@@ -77,12 +77,8 @@ def corpus(tmp_path: Path) -> StagedCorpus:
 
 
 @pytest.fixture
-def measure(
-    llama_benchy: str, tokenizer: Path, corpus: StagedCorpus, tmp_path: Path
-) -> Callable[..., CellOutcome]:
-    def cell(
-        base: str, pp: int, watch: Callable[[CellProgress], None] = lambda progress: None
-    ) -> CellOutcome:
+def measure(llama_benchy: str, tokenizer: Path, corpus: StagedCorpus, tmp_path: Path) -> Callable[..., CellOutcome]:
+    def cell(base: str, pp: int, watch: Callable[[CellProgress], None] = lambda progress: None) -> CellOutcome:
         sizes = ["--pp", str(pp), "--tg", "8", "--runs", str(RUNS)]
         model = ["--model", "tiny", "--tokenizer", str(tokenizer), "--book-url", corpus.book_url]
         switches = ["--skip-coherence", "--exact-tg", "--no-cache", "--format", "json"]

@@ -74,9 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--listen-after", type=float, default=0, help="seconds before the port is bound")
-    parser.add_argument(
-        "--load", type=float, default=0, help="seconds from the start for which /health says 503"
-    )
+    parser.add_argument("--load", type=float, default=0, help="seconds from the start for which /health says 503")
     parser.add_argument("--die", type=int, help="exit code to end with at the start; -N: by signal N")
     parser.add_argument("--say", default="")
     parser.add_argument("--status", type=int, default=200, help="status of every answer")

@@ -61,9 +61,7 @@ def benchmark(
     }
 
 
-def report(
-    *benchmarks: dict[str, Any], timestamp: str = "2026-11-20 10:00:00Z", **other: Any
-) -> dict[str, Any]:
+def report(*benchmarks: dict[str, Any], timestamp: str = "2026-11-20 10:00:00Z", **other: Any) -> dict[str, Any]:
     return {
         "version": "0.4.0",
         "timestamp": timestamp,
@@ -83,9 +81,7 @@ def write_json(path: Path, data: Any) -> Path:
     return path
 
 
-def cell(
-    corpus: str = "prose", pp: int = 2048, tg: int = 128, thinking: str = "default", depth: int = 0
-) -> Any:
+def cell(corpus: str = "prose", pp: int = 2048, tg: int = 128, thinking: str = "default", depth: int = 0) -> Any:
     end = "" if thinking == "default" else f"-think-{thinking}"
     return SimpleNamespace(
         id=f"{corpus}-pp{pp}-tg{tg}-d{depth}-c1{end}",
@@ -106,9 +102,7 @@ def spec(*cells: Any, variants: Sequence[str] = ("dflash", "ar"), **other: Any) 
         "title": "Tiny recipe",
         "headline": variants[0],
         "sha256": "5" * 64,
-        "variants": {
-            name: SimpleNamespace(name=name, method="AR" if name == "ar" else "DFlash") for name in variants
-        },
+        "variants": {name: SimpleNamespace(name=name, method="AR" if name == "ar" else "DFlash") for name in variants},
         "cells": lambda: planned,
     }
     return SimpleNamespace(**{**fields, **other})

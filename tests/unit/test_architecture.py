@@ -14,7 +14,18 @@ from tests.support.scenario import ROOT
 
 PACKAGE = ROOT / "generator" / "recipegen"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = ("docker", "rich", "huggingface_hub", "llama_benchy", "jinja2", "yaml", "pydantic", "psutil", "numpy", "requests")
+HEAVY = (
+    "docker",
+    "rich",
+    "huggingface_hub",
+    "llama_benchy",
+    "jinja2",
+    "yaml",
+    "pydantic",
+    "psutil",
+    "numpy",
+    "requests",
+)
 
 
 def rooms() -> dict[str, int]:

@@ -27,9 +27,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def take(recipe: Path, *paths: Path, the_spec: Any = None, **options: Any) -> list[Collected]:
-    return collect(
-        recipe, the_spec or spec(), paths, **{"variant": "dflash", "machine": "gb10-128g", **options}
-    )
+    return collect(recipe, the_spec or spec(), paths, **{"variant": "dflash", "machine": "gb10-128g", **options})
 
 
 def refusal(recipe: Path, *paths: Path, the_spec: Any = None, **options: Any) -> str:

@@ -88,9 +88,7 @@ def offline(url: str) -> bytes:
     raise FetchFailed("no route to host")
 
 
-def stage_url(
-    tmp_path: Path, url: str, sha256: str | None = None, fetch: corpora.Fetch | None = None
-) -> StagedCorpus:
+def stage_url(tmp_path: Path, url: str, sha256: str | None = None, fetch: corpora.Fetch | None = None) -> StagedCorpus:
     return stage("prose", url, None, sha256, tmp_path / "cache", fetch=fetch, home=tmp_path / "home")
 
 
@@ -118,9 +116,7 @@ def test_llama_benchy_reads_the_same_text_as_after_its_own_download(tmp_path: Pa
     assert "\r" not in staged.path.read_text(encoding="utf-8")
 
 
-def test_the_name_is_the_one_that_llama_benchy_looks_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_name_is_the_one_that_llama_benchy_looks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from llama_benchy.corpus import TokenizedCorpus
 
     class Tokenizer:
@@ -228,9 +224,7 @@ def test_exactly_one_source(tmp_path: Path) -> None:
             stage("x", url, file, None, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "book.txt", "http://", "http://[::1/x"]
-)
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "book.txt", "http://", "http://[::1/x"])
 def test_addresses_that_are_none(tmp_path: Path, url: str) -> None:
     with pytest.raises(RecipegenError, match="no web address"):
         stage_url(tmp_path, url, fetch=lambda url: BOOK)
@@ -260,9 +254,7 @@ def test_download_follows_redirects_to_the_web(web: Web) -> None:
     assert [path for path, _ in web.asked] == ["/to?/book", "/book"]
 
 
-@pytest.mark.parametrize(
-    "target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x", "gopher://x/"]
-)
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x", "gopher://x/"])
 def test_download_follows_no_other_redirect(web: Web, target: str) -> None:
     with pytest.raises(FetchFailed):
         download(f"{web.url}/to?{target}")

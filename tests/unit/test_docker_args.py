@@ -138,16 +138,12 @@ def test_a_failed_build_names_its_step_and_shows_the_end() -> None:
     error = failure_of(RUN_FAILED)
     cause, _, end = error.message.partition("\n")
     assert error.exit_code == 4
-    assert cause.startswith(
-        "the build of recipegen/smoke:1 failed at [2/3] RUN pip install nothing (exit code 1)"
-    )
+    assert cause.startswith("the build of recipegen/smoke:1 failed at [2/3] RUN pip install nothing (exit code 1)")
     assert "No matching distribution found" in end
 
 
 def test_no_space_left_is_the_environments_fault() -> None:
-    error = failure_of(
-        RUN_FAILED.replace("No matching distribution found", "[Errno 28] No space left on device")
-    )
+    error = failure_of(RUN_FAILED.replace("No matching distribution found", "[Errno 28] No space left on device"))
     assert isinstance(error, EnvironmentLacks)
     assert error.message.startswith("no space left while building recipegen/smoke:1 at [2/3] RUN")
     assert "docker builder prune" in error.hint

@@ -61,8 +61,7 @@ FAILING = r"""
 
 def lines(recording: str) -> list[bytes]:
     return [
-        json.dumps({"schema": SCHEMA, **json.loads(line)}).encode() + b"\n"
-        for line in recording.strip().splitlines()
+        json.dumps({"schema": SCHEMA, **json.loads(line)}).encode() + b"\n" for line in recording.strip().splitlines()
     ]
 
 
@@ -81,9 +80,7 @@ def progress(found: Iterable[Event], runs: int = 2) -> CellProgress:
 
 
 def start(ts: float, request: int, run: int, concurrency: int = 1, tg: int = 10) -> Event:
-    return event(
-        "request_start", ts, request_id=request, run_index=run, concurrency=concurrency, response_size=tg
-    )
+    return event("request_start", ts, request_id=request, run_index=run, concurrency=concurrency, response_size=tg)
 
 
 def test_follower_reads_what_is_new(tmp_path: Path) -> None:

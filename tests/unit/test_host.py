@@ -247,9 +247,7 @@ def test_facts_of_a_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "1983425" not in json.dumps(told)
 
 
-def test_failing_nvidia_smi_is_unknown_and_not_none_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_nvidia_smi_is_unknown_and_not_none_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in_nvidia_smi(tmp_path, f'echo "{BROKEN.strip()}"; exit 9', monkeypatch)
     told = host.host_facts(root=tmp_path)
     assert told["gpus"] is None

@@ -128,9 +128,7 @@ def example(root: Path) -> list[IndexEntry]:
     figures = (
         published(),
         published(value=88.24, corpus="codegen", note="same server"),
-        published(
-            metric="pp", pp=2048, tg=32, value=2575.12, stat="mean", n=None, corpus=None, thinking="default"
-        ),
+        published(metric="pp", pp=2048, tg=32, value=2575.12, stat="mean", n=None, corpus=None, thinking="default"),
         published(variant="ar", value=42.98),
     )
     own = entry(root, "b-measured", title="Measured | here", status="measured", published=figures)
@@ -226,9 +224,7 @@ def test_a_metric_without_samples(tmp_path: Path) -> None:
 
 
 def test_published_figures_prefer_the_headline_cells_shape(tmp_path: Path) -> None:
-    one = entry(
-        tmp_path, published=(published(value=1.0), published(value=2.0, pp=2048), published(variant="ar"))
-    )
+    one = entry(tmp_path, published=(published(value=1.0), published(value=2.0, pp=2048), published(variant="ar")))
     assert row(one)["published"] == "tg128 [2.00](https://example.org/result) ¹"
     assert row(entry(tmp_path, published=(published(variant="ar"),)))["published"] == "–"
 
@@ -239,9 +235,7 @@ def test_published_figures_never_stand_among_measured_ones(tmp_path: Path) -> No
 
 
 def test_alike_conditions_share_a_note(tmp_path: Path) -> None:
-    entries = [
-        entry(tmp_path, f"r{n:02}", published=(published(corpus=f"text {n % 11}"),)) for n in range(22)
-    ]
+    entries = [entry(tmp_path, f"r{n:02}", published=(published(corpus=f"text {n % 11}"),)) for n in range(22)]
     text = build_index(entries)
     assert rows(text)["r10"][6].endswith(" ¹¹") and rows(text)["r21"][6].endswith(" ¹¹")
     assert text.count("not measured here:") == 11
@@ -280,14 +274,7 @@ def test_hostile_words_stay_in_their_cell(tmp_path: Path, words: str) -> None:
     assert build_index([one], text) == text
     page = build_results_page(one, iter_runs(one.folder))
     assert (
-        len(
-            {
-                len(re.split(r"(?<!\\)\|", line))
-                for line in page.split("\n")
-                if line.startswith(f"| {CELL[:5]}")
-            }
-        )
-        == 1
+        len({len(re.split(r"(?<!\\)\|", line)) for line in page.split("\n") if line.startswith(f"| {CELL[:5]}")}) == 1
     )
     assert "<script" not in page and "\u202e" not in page
 

@@ -211,9 +211,7 @@ def refused(site: Path, *arguments: str) -> str:
     "source",
     [
         EXCERPT.replace(UNSHIFTED, 'layer_ids = dflash_config["target_layer_ids"]'),
-        EXCERPT.replace(
-            UNSHIFTED, 'layer_ids = [i + 2 for i in dflash_config.get("target_layer_ids") or []]'
-        ),
+        EXCERPT.replace(UNSHIFTED, 'layer_ids = [i + 2 for i in dflash_config.get("target_layer_ids") or []]'),
         EXCERPT.replace(UNSHIFTED, f"{UNSHIFTED}\n                {UNSHIFTED}"),
         EXCERPT.replace("_get_eagle3_aux_layers_from_config", "_aux_layers"),
         EXCERPT.replace("logger = logging.getLogger(__name__)\n", ""),
@@ -232,9 +230,7 @@ def test_vllm_without_dflash_is_refused(tmp_path: Path) -> None:
     assert "no DFlash here" in refused(fake_vllm(tmp_path / "site-packages", source))
 
 
-@pytest.mark.parametrize(
-    "version", ["0.19.1", "0.22.0", "0.22.0rc1.dev3+gabc", "0.32.0", "0.1.dev1+gabc", "1.0"]
-)
+@pytest.mark.parametrize("version", ["0.19.1", "0.22.0", "0.22.0rc1.dev3+gabc", "0.32.0", "0.1.dev1+gabc", "1.0"])
 def test_version_out_of_range_is_refused_by_name(tmp_path: Path, version: str) -> None:
     site = fake_vllm(tmp_path / "site-packages", version=version)
     message = refused(site)
@@ -299,9 +295,7 @@ def test_meta_and_script_agree() -> None:
     in_range = script["in_range"]
     assert callable(in_range)
     below = "0.19.0 0.19.1"
-    inside = (
-        "0.19.2rc1.dev213+g9558f4390.d20260426 0.19.2 0.20.0rc1 0.20.0 0.20.2 0.21.0+cu130 0.21.1rc1.dev5"
-    )
+    inside = "0.19.2rc1.dev213+g9558f4390.d20260426 0.19.2 0.20.0rc1 0.20.0 0.20.2 0.21.0+cu130 0.21.1rc1.dev5"
     above = "0.22.0rc1.dev1 0.22.0 0.22.1 0.32.0+cpu 1.0"
     for version in f"{below} {inside} {above}".split():
         assert in_range(version) == specifiers.contains(version, prereleases=True), version
@@ -315,9 +309,7 @@ def test_real_wheel(tmp_path: Path) -> None:
         pytest.skip("RECIPEGEN_VLLM_WHEEL names no wheel of vLLM (0.19.0 or newer)")
     site = tmp_path / "site-packages"
     with zipfile.ZipFile(named) as wheel:
-        names = [
-            name for name in wheel.namelist() if name == str(RUNNER) or name.endswith("dist-info/METADATA")
-        ]
+        names = [name for name in wheel.namelist() if name == str(RUNNER) or name.endswith("dist-info/METADATA")]
         wheel.extractall(site, names)
     version = Path(named).name.split("-")[1]
     release = tuple(int(part) for part in version.split(".")[:2])

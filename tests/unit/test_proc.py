@@ -193,9 +193,7 @@ def test_process_that_writes_more_than_a_pipe_holds_is_not_blocked(tmp_path: Pat
 
 
 def test_wait_returns_at_once_when_the_child_ends(tmp_path: Path) -> None:
-    with proc.Process(
-        python("import time; time.sleep(0.3); print(time.time())"), log=tmp_path / "log"
-    ) as child:
+    with proc.Process(python("import time; time.sleep(0.3); print(time.time())"), log=tmp_path / "log") as child:
         assert child.wait(30) == 0
         noticed = time.time()
     assert noticed - float((tmp_path / "log").read_text()) < 0.3

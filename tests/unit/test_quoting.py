@@ -24,10 +24,71 @@ from recipegen.quoting import Var
 HOSTILE = [
     *("", " ", "a b", "it's", '"', "'", "''", "\"'", "\\", "a\\", "a\\\nb", "\\'", "\\x41", "\\n"),
     *("$(id)", "`id`", "${x}", "$x", "$", "$$", "a$", "$'x'", '$"x"', "'$x'", "!!", "!x", "!"),
-    *("#", "#{x}", "{{x}}", "{a,b}", "{% x %}", "{", "}", "a#b", "# x", "[x]=y", "x[0]=y", "a=b", "x+=y", "=", "a,b"),
-    *("-x", "--", "-", "--x=y", "-e", "+x", "@", "%s", "~", "~/x", "~root", "a:~/b", "*", "?", "/etc/*", "[a]"),
-    *("\n", "a\n", "\nb", "\r", "\r\n", "\t", "\x01", "\x7f", "a\x01\x7fb", "\x1b[31m", "\x80", "\x85", "\xa0"),
-    *("é", "l'été", "“x”", "‘x’", "it's “x”", "–x", "\u2028", "\u202e", "\u200b", "\ufeff", "\uffff", "😀", "👨‍👩‍👧"),
+    *(
+        "#",
+        "#{x}",
+        "{{x}}",
+        "{a,b}",
+        "{% x %}",
+        "{",
+        "}",
+        "a#b",
+        "# x",
+        "[x]=y",
+        "x[0]=y",
+        "a=b",
+        "x+=y",
+        "=",
+        "a,b",
+    ),
+    *(
+        "-x",
+        "--",
+        "-",
+        "--x=y",
+        "-e",
+        "+x",
+        "@",
+        "%s",
+        "~",
+        "~/x",
+        "~root",
+        "a:~/b",
+        "*",
+        "?",
+        "/etc/*",
+        "[a]",
+    ),
+    *(
+        "\n",
+        "a\n",
+        "\nb",
+        "\r",
+        "\r\n",
+        "\t",
+        "\x01",
+        "\x7f",
+        "a\x01\x7fb",
+        "\x1b[31m",
+        "\x80",
+        "\x85",
+        "\xa0",
+    ),
+    *(
+        "é",
+        "l'été",
+        "“x”",
+        "‘x’",
+        "it's “x”",
+        "–x",
+        "\u2028",
+        "\u202e",
+        "\u200b",
+        "\ufeff",
+        "\uffff",
+        "😀",
+        "👨‍👩‍👧",
+    ),
     *("<<EOF", "> x", "1>2", "|", "||", "&", "&&", ";", "a;b", "(", ")", "(x)", "()", "a'b$c`d\\e\"f"),
     *("case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in", "select"),
     *("then", "time", "until", "while", "true", "eval", "exec", "export", "[", "]", "[["),
@@ -48,7 +109,10 @@ def shellcheck() -> str:
 def said_by_bash(script: str, locale: str) -> list[bytes]:
     """What a script prints, cut at NULs."""
     done = subprocess.run(
-        ["bash", "-c", script], env={"LC_ALL": locale, "PATH": "/usr/bin:/bin"}, capture_output=True, timeout=60
+        ["bash", "-c", script],
+        env={"LC_ALL": locale, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
@@ -72,7 +136,7 @@ def test_hostile_words_in_every_place_that_a_script_has_for_them(locale: str) ->
     assert said_by_bash(in_array, locale)[1::2] == wanted
     as_default = "".join(f'X=; [[ -n "${{X:-}}" ]] || X={word}\nprintf "%s\\0" "$X"\n' for word in quoted)
     assert said_by_bash(as_default, locale) == wanted
-    exported = "".join(f"export X={word}; bash -c 'printf \"%s\\0\" \"$X\"'\n" for word in quoted[:60])
+    exported = "".join(f'export X={word}; bash -c \'printf "%s\\0" "$X"\'\n' for word in quoted[:60])
     assert said_by_bash(exported, locale) == wanted[:60]
 
 
@@ -91,7 +155,16 @@ def test_hostile_words_pass_bash_and_shellcheck_without_a_finding(tmp_path: Path
 
 
 def test_plain_words_are_left_as_they_are() -> None:
-    for word in ("vllm", "--max-model-len", "4096", "0.85", "/models/a-b_c.gguf", "a:b", "127.0.0.1:8000", "--x=y"):
+    for word in (
+        "vllm",
+        "--max-model-len",
+        "4096",
+        "0.85",
+        "/models/a-b_c.gguf",
+        "a:b",
+        "127.0.0.1:8000",
+        "--x=y",
+    ):
         assert quoting.shell_word(word) == word
 
 
@@ -156,10 +229,61 @@ def shown(value: str) -> str:
 
 INVISIBLE = ("Cc", "Cf", "Zl", "Zp")
 MARKUP = [
-    *("1. x", "1) x", "1.", "12. x", "1234567890. x", "- x", "+ x", "* x", "# x", "x #", "x ##", "> q", "***", "---"),
-    *("===", "www.example.org", "http://a.b/c?d=1&copy;=2", "&copy;", "&#65;", "<b>", "<script>x</script>", "<!-- x"),
-    *("[a](b)", "![a](b)", "[x]: /u", "`c`", "_a_", "a_b_c", "__x__", "*a*", "~~a~~", "a|b", "a\\|b", "\\|", "|", "||"),
-    *("a  \nb", "Setext\n===", "Setext\n---", "\\", "\\\\", "<a@b.c>", "$x$", "```", "    code", "C #", "[^1]"),
+    *(
+        "1. x",
+        "1) x",
+        "1.",
+        "12. x",
+        "1234567890. x",
+        "- x",
+        "+ x",
+        "* x",
+        "# x",
+        "x #",
+        "x ##",
+        "> q",
+        "***",
+        "---",
+    ),
+    *(
+        "===",
+        "www.example.org",
+        "http://a.b/c?d=1&copy;=2",
+        "&copy;",
+        "&#65;",
+        "<b>",
+        "<script>x</script>",
+        "<!-- x",
+    ),
+    *(
+        "[a](b)",
+        "![a](b)",
+        "[x]: /u",
+        "`c`",
+        "_a_",
+        "a_b_c",
+        "__x__",
+        "*a*",
+        "~~a~~",
+        "a|b",
+        "a\\|b",
+        "\\|",
+        "|",
+        "||",
+    ),
+    *(
+        "a  \nb",
+        "Setext\n===",
+        "Setext\n---",
+        "\\",
+        "\\\\",
+        "<a@b.c>",
+        "$x$",
+        "```",
+        "    code",
+        "C #",
+        "[^1]",
+    ),
     *("\u200b \u200b \u200b \u200b x", "a\n\n# b", "\x1b[31m", "👨‍👩‍👧", "می‌خواهم"),
     *("".join(DRAWN("\\`*_{}[]<>()#+-.!|~&$^:@= \n1aé\u200b", k=9)) for _ in range(400)),
 ]
@@ -207,7 +331,8 @@ def test_cells_keep_their_columns_and_their_text() -> None:
 def test_code_spans_show_the_value_with_what_is_invisible_made_visible() -> None:
     for value in [*MARKUP, *HOSTILE]:
         escaped = "".join(
-            char if char.isspace() or unicodedata.category(char) not in INVISIBLE else ascii(char)[1:-1] for char in value
+            char if char.isspace() or unicodedata.category(char) not in INVISIBLE else ascii(char)[1:-1]
+            for char in value
         )
         wanted = " ".join(escaped.split()) or " "
         tokens = markdown().parseInline(quoting.markdown_code(value))[0].children or []
@@ -260,7 +385,8 @@ def test_a_comment_does_not_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [({"a": [1, True, None, "é\n"]}, '{"a":[1,true,null,"é\\n"]}'), (1.5, "1.5"), ("\0", '"\\u0000"')]
+    ("value", "text"),
+    [({"a": [1, True, None, "é\n"]}, '{"a":[1,true,null,"é\\n"]}'), (1.5, "1.5"), ("\0", '"\\u0000"')],
 )
 def test_json_is_compact_and_reads_back(value: object, text: str) -> None:
     assert quoting.compact_json(value) == text
@@ -274,4 +400,4 @@ def test_json_has_no_word_for_what_is_not_a_number() -> None:
 
 @pytest.mark.parametrize("filter_", [quoting.html_text])
 def test_html_text_leaves_no_tag_and_no_quote(filter_: Callable[[str], str]) -> None:
-    assert filter_("<b a=\"'\">&") == "&lt;b a=&quot;&#x27;&quot;&gt;&amp;"
+    assert filter_('<b a="\'">&') == "&lt;b a=&quot;&#x27;&quot;&gt;&amp;"

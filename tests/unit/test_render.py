@@ -100,9 +100,7 @@ def test_a_repositorys_own_template_stands_before_ours(tmp_path: Path) -> None:
     ],
     ids=["attribute", "name", "syntax", "filter", "include"],
 )
-def test_a_template_that_does_not_work_is_named_with_its_line(
-    body: str, says: str, line: int, tmp_path: Path
-) -> None:
+def test_a_template_that_does_not_work_is_named_with_its_line(body: str, says: str, line: int, tmp_path: Path) -> None:
     templates = own(tmp_path, "kit/dockerignore.j2", body)
     with pytest.raises(RecipegenError, match=r"kit/dockerignore\.j2") as failed:
         render_kit(small("llamacpp-source"), templates, {})
@@ -136,9 +134,7 @@ def patch(folder: Path, meta: str = META, name: str = "p") -> Path:
 
 
 def test_a_patch_is_all_its_plain_files(tmp_path: Path) -> None:
-    folder = patch(
-        tmp_path / "patches", META + "upstream: {fix: 'https://e.org/1', in: 0.2}\n".replace("0.2", "'0.2'")
-    )
+    folder = patch(tmp_path / "patches", META + "upstream: {fix: 'https://e.org/1', in: 0.2}\n".replace("0.2", "'0.2'"))
     (folder / "sub").mkdir()
     (folder / "sub" / "a.patch").write_text("x")
     (folder / "__pycache__").mkdir()
@@ -248,9 +244,7 @@ def test_the_compose_file_serves_what_docker_run_does() -> None:
             assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
             built += ["--gpus", "all"]
         built += (
-            ["--network", service["network_mode"]]
-            if "network_mode" in service
-            else ["--publish", *service["ports"]]
+            ["--network", service["network_mode"]] if "network_mode" in service else ["--publish", *service["ports"]]
         )
         built += ["--ipc", service["ipc"]] if "ipc" in service else []
         built += ["--shm-size", service["shm_size"]] if "shm_size" in service else []
@@ -278,9 +272,7 @@ def test_the_compose_file_serves_what_docker_run_does() -> None:
         ("transformers>5", "5.0.0", False), ("transformers<=5.6", "5.6.0", True), ("transformers", "1", True),
     ],
 )  # fmt: skip
-def test_the_check_of_the_image_reads_requirements(
-    requirement: str, have: str, fits: bool, tmp_path: Path
-) -> None:
+def test_the_check_of_the_image_reads_requirements(requirement: str, have: str, fits: bool, tmp_path: Path) -> None:
     info = tmp_path / "transformers-0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: transformers\nVersion: {have}\n")
@@ -299,9 +291,7 @@ def verify(site: Path, *args: str, **env: str) -> subprocess.CompletedProcess[st
 
 def test_the_check_of_the_image_names_every_fault_at_once(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("__version__ = '2.11.0'\nclass version: cuda = None\n")
-    done = verify(
-        tmp_path, "--program", "no-such", "--require", "no-such>=1", "--torch", "--patch", "no-such"
-    )
+    done = verify(tmp_path, "--program", "no-such", "--require", "no-such>=1", "--torch", "--patch", "no-such")
     assert done.returncode == 1
     for part in ("no-such is not on PATH", "no-such is not installed", "is a CPU build", "left no trace"):
         assert part in done.stderr

@@ -171,9 +171,7 @@ def test_too_large_missing_or_a_folder(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_stored_report_gives_the_cell_that_is_asked_for(tmp_path: Path) -> None:
-    path = write_json(
-        tmp_path / "r.json", report(benchmark(tgs=[1.0, 2.0]), benchmark(pp=128, tgs=[3.0, 4.0]))
-    )
+    path = write_json(tmp_path / "r.json", report(benchmark(tgs=[1.0, 2.0]), benchmark(pp=128, tgs=[3.0, 4.0])))
     got = load_benchmark(path, ReportCell(128, 128, 0, 1, False), sha256_file(path))
     assert got["tg_throughput"]["values"] == [3.0, 4.0]
     with pytest.raises(ReportRefused) as caught:

@@ -192,9 +192,7 @@ def test_a_missing_program_is_named_with_a_remedy(tmp_path: Path) -> None:
 
 def test_llama_server_is_replaced_by_the_package_that_carries_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local.shutil, "which", lambda name, path: None)
-    monkeypatch.setattr(
-        local.importlib.util, "find_spec", lambda name: object() if name == "xllamacpp" else None
-    )
+    monkeypatch.setattr(local.importlib.util, "find_spec", lambda name: object() if name == "xllamacpp" else None)
     monkeypatch.setattr(local.importlib.metadata, "version", lambda name: "1.2.3")
     argv, program, note = local.program_argv(["llama-server", "-m", "a b.gguf"])
     assert argv == [sys.executable, "-m", "recipegen.runners.embedded", "-m", "a b.gguf"]
@@ -256,18 +254,14 @@ def test_an_endpoint_that_wants_a_key_is_named(tmp_path: Path) -> None:
             EndpointServer(plan).start()
 
 
-@pytest.mark.parametrize(
-    "url", ["", "localhost:8000", "file:///etc/passwd", "http://", "http://h:99999", "ftp://h"]
-)
+@pytest.mark.parametrize("url", ["", "localhost:8000", "file:///etc/passwd", "http://", "http://h:99999", "ftp://h"])
 def test_what_is_not_an_address_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(EnvironmentLacks, match="not the address of a server"):
         EndpointServer(replace(plan_for(tmp_path), base_url=url))
 
 
 def test_addresses() -> None:
-    assert (
-        server_root("http://h:8000/v1/") == server_root("http://h:8000/v1") == server_root("http://h:8000/")
-    )
+    assert server_root("http://h:8000/v1/") == server_root("http://h:8000/v1") == server_root("http://h:8000/")
     assert server_root("http://h/prefix/v1") == "http://h/prefix"
     assert host_and_port("http://[::1]:8000/v1") == ("::1", 8000)
     assert host_and_port("https://h/v1") == ("h", 443)

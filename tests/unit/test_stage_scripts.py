@@ -60,9 +60,7 @@ def tiny_gguf(kind: str = "llama") -> bytes:
     scores = [0.0, 0.0, 0.0, -9.0, -5.0, -6.0, -7.0, -8.0, -1.0, -3.0, -2.0]
     pairs = [
         gguf_text("tokenizer.ggml.model") + struct.pack("<I", 8) + gguf_text(kind),
-        gguf_text("tokenizer.ggml.tokens")
-        + struct.pack("<IIQ", 9, 8, len(tokens))
-        + b"".join(map(gguf_text, tokens)),
+        gguf_text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, len(tokens)) + b"".join(map(gguf_text, tokens)),
         gguf_text("tokenizer.ggml.token_type") + struct.pack(f"<IIQ{len(types)}i", 9, 5, len(types), *types),
         gguf_text("tokenizer.ggml.scores") + struct.pack(f"<IIQ{len(scores)}f", 9, 6, len(scores), *scores),
         gguf_text("tokenizer.ggml.bos_token_id") + struct.pack("<II", 4, 1),
@@ -272,10 +270,7 @@ def test_the_scripts_run_on_any_recent_python() -> None:
     for script in (STAGE, TINY):
         tree = ast.parse(script.read_text(), feature_version=(3, 9))
         imported = {
-            alias.name.split(".")[0]
-            for node in tree.body
-            if isinstance(node, ast.Import)
-            for alias in node.names
+            alias.name.split(".")[0] for node in tree.body if isinstance(node, ast.Import) for alias in node.names
         }
         assert imported <= set(sys.stdlib_module_names)
         assert "recipegen" not in script.read_text()

@@ -341,9 +341,7 @@ def test_a_token_in_an_error_is_hidden_so_that_the_run_is_kept(tmp_path: Path, t
     assert token in str(writer.record["cells"][0]["error"])
 
 
-@pytest.mark.parametrize(
-    "text", ["hf_transfer", "hf_overrides", "Bearer authentication", "task-force", "sk-learn"]
-)
+@pytest.mark.parametrize("text", ["hf_transfer", "hf_overrides", "Bearer authentication", "task-force", "sk-learn"])
 def test_words_that_only_look_like_tokens(text: str) -> None:
     assert_clean({"server": {"argv": [text]}}, NOBODY)
 

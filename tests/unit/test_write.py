@@ -43,14 +43,10 @@ def test_writes_files_with_their_bits_and_a_manifest_that_checks(folder: Path) -
     assert (folder / "Dockerfile").read_text() == "FROM a\n"
     assert (folder / "scripts/run").stat().st_mode & 0o777 == 0o755
     assert (folder / "Dockerfile").stat().st_mode & 0o777 == 0o644
-    done = subprocess.run(
-        ["sha256sum", "--check", MANIFEST], cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["sha256sum", "--check", MANIFEST], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     (folder / "README").write_text("other")
-    done = subprocess.run(
-        ["sha256sum", "--check", MANIFEST], cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["sha256sum", "--check", MANIFEST], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "README: FAILED" in done.stdout
     assert len(kit_sha256(ONE)) == 64
@@ -132,9 +128,7 @@ def test_a_folder_with_somebody_elses_file_stays(folder: Path) -> None:
     assert (folder / "scripts/mine").is_file()
 
 
-@pytest.mark.parametrize(
-    "path", ["recipe.yaml", "results/m/r/run.json", "RESULTS.md", "../other", "/etc/hostname"]
-)
+@pytest.mark.parametrize("path", ["recipe.yaml", "results/m/r/run.json", "RESULTS.md", "../other", "/etc/hostname"])
 def test_a_manifest_cannot_take_away_what_is_not_a_kits(path: str, folder: Path) -> None:
     import hashlib
 

@@ -32,7 +32,10 @@ def refused(text: str) -> list[str]:
     ("scalar", "value"),
     [
         *((word, word) for word in ("on", "off", "yes", "no", "y", "n", "On", "NO", "<<", "=")),
-        *((word, word) for word in ("8000:8000", "1:30", "2026-01-01", "2026-11-21T07:00:00Z", "1_000", "0b1", "1.2.3")),
+        *(
+            (word, word)
+            for word in ("8000:8000", "1:30", "2026-01-01", "2026-11-21T07:00:00Z", "1_000", "0b1", "1.2.3")
+        ),
         *((word, word) for word in ("12.1a", "0x", "0o8", "0xg", "+", ".", "..", "1e", "e5", "0o", "--5", "1,5")),
         *((word, True) for word in ("true", "True", "TRUE")),
         *((word, False) for word in ("false", "False", "FALSE")),
@@ -125,7 +128,9 @@ def test_a_duplicate_key_names_the_first_line() -> None:
     assert caught.value.problems[0].hint == "it stands in line 1 already; keep one of them"
 
 
-@pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 200_000, "- " * 400_000, "? " * 400_000, "a:\n " * 3 + "[" * 9_000])
+@pytest.mark.parametrize(
+    "text", ["[" * 500_000, "{a: " * 200_000, "- " * 400_000, "? " * 400_000, "a:\n " * 3 + "[" * 9_000]
+)
 def test_deep_nesting_is_refused_at_once(text: str) -> None:
     # In a child: a parser that calls itself for every level ends the whole process.
     code = (

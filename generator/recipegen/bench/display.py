@@ -168,9 +168,7 @@ class TerminalDisplay(Display):
 
         self._console = Console(file=stream, markup=False, emoji=False, highlight=False)
         # Drawn by `update` alone: a thread of its own would draw when nothing has changed.
-        self._live = Live(
-            console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
-        )
+        self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._rows: dict[str, tuple[str, str]] = {}
         self._current = ""
         self._progress: CellProgress | None = None
@@ -269,9 +267,7 @@ def duration(seconds: float) -> str:
 def one_line(text: str) -> str:
     """The first line of a text, without characters that a terminal would obey."""
     first = next((line for line in text.splitlines() if line.strip()), "")
-    return "".join(
-        c for c in " ".join(first.split()) if unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs")
-    )
+    return "".join(c for c in " ".join(first.split()) if unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs"))
 
 
 def _count(number: int, noun: str) -> str:

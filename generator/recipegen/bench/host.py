@@ -37,9 +37,7 @@ _ARM_PARTS = {
     ("0x4e", "0x004"): "Carmel",
 }
 # What firmware says when nobody filled the field in.
-_NO_PRODUCT = re.compile(
-    r"(to be filled|default string|system product|not specified|unknown|none|o\.e\.m)", re.I
-)
+_NO_PRODUCT = re.compile(r"(to be filled|default string|system product|not specified|unknown|none|o\.e\.m)", re.I)
 # Words of a GPU's name that tell its packaging or repeat its memory, which the machine's name states anyway.
 _PACKAGING = re.compile(r"(nvidia|geforce|tesla|quadro|graphics|hbm\d\w*|sxm\d*|\d+gb|\d+mb)", re.I)
 
@@ -80,9 +78,7 @@ def machine_name(facts: Facts) -> str:
     Examples: `gb10-128g`, `h100-80g-x4`, `cpu-x86-64-2c-24g`.
     """
     counted = Counter(
-        "-".join(
-            filter(None, (gpu_slug(gpu["name"]), _nominal_gib(gpu["memory_bytes"], gpu["unified_memory"])))
-        )
+        "-".join(filter(None, (gpu_slug(gpu["name"]), _nominal_gib(gpu["memory_bytes"], gpu["unified_memory"]))))
         for gpu in facts.get("gpus") or ()
     )
     if counted:
@@ -122,9 +118,7 @@ def parse_cpuinfo(text: str) -> dict[str, Any]:
     Returns:
         model (on Arm the cores by kind, `10x Cortex-X925 + 10x Cortex-A725`), cores (physical), threads.
     """
-    blocks = [
-        dict(re.findall(r"^(.+?)[ \t]*:[ \t]*(.*)$", block, re.MULTILINE)) for block in text.split("\n\n")
-    ]
+    blocks = [dict(re.findall(r"^(.+?)[ \t]*:[ \t]*(.*)$", block, re.MULTILINE)) for block in text.split("\n\n")]
     blocks = [block for block in blocks if "processor" in block]
     if not blocks:
         return {"model": None, "cores": None, "threads": None}

@@ -170,7 +170,8 @@ def _measure_variant(
     writer = RunWriter(request.folder, record)
     plan = plan_server(spec, variant, options, log_path=writer.folder / "server.log", run=writer.folder.name)
     server = server_of(plan, options.runner)
-    status, error = "failed", None
+    status: RunStatus = "failed"
+    error: str | None = None
     try:
         with server:
             _serve_and_measure(request, plan, server, writer, program, corpora, display)
@@ -246,7 +247,6 @@ def _measure_cell(
     corpus: StagedCorpus,
     display: Display,
 ) -> CellRecord:
-    from recipegen import proc
     from recipegen.bench.cell import run_cell
 
     spec, options = request.spec, request.options

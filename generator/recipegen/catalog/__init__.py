@@ -26,9 +26,7 @@ def hardware_profiles() -> dict[str, HardwareProfile]:
 def _corpora() -> dict[str, dict[str, dict[str, str]]]:
     import yaml
 
-    found: dict[str, dict[str, dict[str, str]]] = yaml.safe_load(
-        (CORPORA / "corpora.yaml").read_text(encoding="utf-8")
-    )
+    found: dict[str, dict[str, dict[str, str]]] = yaml.safe_load((CORPORA / "corpora.yaml").read_text(encoding="utf-8"))
     return found
 
 

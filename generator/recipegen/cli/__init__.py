@@ -76,8 +76,7 @@ class _Group(click.Group):
 @click.group(
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with `recipegen demo`, or with `recipegen init my-recipes` and "
-    "`recipegen new qwen36-35b-dflash`.",
+    epilog="Start with `recipegen demo`, or with `recipegen init my-recipes` and `recipegen new qwen36-35b-dflash`.",
 )
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 @click.version_option(package_name="recipegen", message="%(prog)s %(version)s")

@@ -42,9 +42,19 @@ def render_command(
             click.echo(differences(kit, folder, changes), nl=False)
         if not check:
             changes = write_kit(kit, folder, force=force)
-        different += [f"recipes/{spec.name}/{line.partition(': ')[2]} ({line.partition(': ')[0]})" for line in changes.lines()]
-        results.append({"name": spec.name, "files": len(kit), "missing": changes.missing, "changed": changes.changed,
-                        "edited": changes.edited, "stale": changes.stale})
+        different += [
+            f"recipes/{spec.name}/{line.partition(': ')[2]} ({line.partition(': ')[0]})" for line in changes.lines()
+        ]
+        results.append(
+            {
+                "name": spec.name,
+                "files": len(kit),
+                "missing": changes.missing,
+                "changed": changes.changed,
+                "edited": changes.edited,
+                "stale": changes.stale,
+            }
+        )
     if as_json:
         click.echo(json.dumps(results, indent=2))
     elif not check:
@@ -64,7 +74,11 @@ def render_command(
 @click.command("download")
 @click.argument("name")
 @click.option("--variant", metavar="V", help="Only what this variant opens; headline and baseline by default.")
-@click.option("--models-dir", type=click.Path(path_type=Path, resolve_path=True), help="Folder of all models [MODELS_DIR, ~/models].")
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="Folder of all models [MODELS_DIR, ~/models].",
+)
 @root_option
 def download_command(name: str, variant: str | None, models_dir: Path | None, root: Path | None) -> None:
     """Fetch the models of a recipe, by the kit's own scripts/download_models.sh.
@@ -87,7 +101,8 @@ def download_command(name: str, variant: str | None, models_dir: Path | None, ro
     code = proc.stream(argv, env=proc.child_env(extra), on_line=lambda line: click.echo(f"  {line}"))
     if code:
         raise RecipegenError(
-            f"the models of {name} were not fetched (exit code {code})", hint="the lines above say why",
+            f"the models of {name} were not fetched (exit code {code})",
+            hint="the lines above say why",
             exit_code=code if code in (EXIT_ENVIRONMENT, 2) else EXIT_MEASUREMENT,
         )
 
@@ -111,8 +126,14 @@ def build_command(name: str, base_image: str | None, no_cache: bool, network: st
     workspace = Workspace.open(root)
     spec = workspace.spec(name)
     require_rendered(workspace, name)
-    tag = build_image(spec, workspace.folder(spec), lambda line: click.echo(f"  {line}"), base_image=base_image,
-                      no_cache=no_cache, network=network)
+    tag = build_image(
+        spec,
+        workspace.folder(spec),
+        lambda line: click.echo(f"  {line}"),
+        base_image=base_image,
+        no_cache=no_cache,
+        network=network,
+    )
     click.echo(f"built {tag}")
 
 
@@ -130,6 +151,7 @@ def require_rendered(workspace: Workspace, name: str) -> str:
     changes = compare(kit, workspace.folder(spec))
     if changes:
         raise CheckFailed(
-            f"the kit of {name} is not as its recipe says: {'; '.join(changes.lines())}", hint=f"recipegen render {name}"
+            f"the kit of {name} is not as its recipe says: {'; '.join(changes.lines())}",
+            hint=f"recipegen render {name}",
         )
     return kit_sha256(kit)

@@ -18,13 +18,27 @@ from recipegen.workspace import Workspace, variant_of
 
 @click.command("bench")
 @click.argument("name")
-@click.option("--variant", "variants", metavar="V", multiple=True, help="Variant to measure; repeatable. All that are meant to be measured by default.")
-@click.option("--runner", type=click.Choice(["docker", "local", "endpoint"]), help="Container, process of this host, or a server that is there already [docker].")
+@click.option(
+    "--variant",
+    "variants",
+    metavar="V",
+    multiple=True,
+    help="Variant to measure; repeatable. All that are meant to be measured by default.",
+)
+@click.option(
+    "--runner",
+    type=click.Choice(["docker", "local", "endpoint"]),
+    help="Container, process of this host, or a server that is there already [docker].",
+)
 @click.option("--base-url", metavar="URL", help="Address of a running server; means --runner endpoint.")
 @click.option("--cell", "cells", metavar="TEXT", multiple=True, help="Only cells whose id holds this text; repeatable.")
 @click.option("--runs", type=click.IntRange(1, 10_000), help="Runs of each cell; the recipe's by default.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the server on this host.")
-@click.option("--models-dir", type=click.Path(path_type=Path, resolve_path=True), help="Folder of all models [MODELS_DIR, ~/models].")
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="Folder of all models [MODELS_DIR, ~/models].",
+)
 @click.option("--machine", metavar="NAME", help="Name of this machine under results/; from its hardware by default.")
 @click.option("--base-image", metavar="IMAGE", help="When the image must be built: build on this one.")
 @click.option("--network", type=click.Choice(["host"]), help="When the image must be built: network of its steps.")
@@ -106,8 +120,16 @@ def bench_command(
 @click.command("collect")
 @click.argument("name")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
-@click.option("--variant", metavar="V", help="Variant that was measured, where the record beside the report does not say.")
-@click.option("--machine", metavar="NAME", help="Name under results/ of the machine that measured; this one's hardware by default for reports of the kit's bench.sh.")
+@click.option(
+    "--variant",
+    metavar="V",
+    help="Variant that was measured, where the record beside the report does not say.",
+)
+@click.option(
+    "--machine",
+    metavar="NAME",
+    help="Name under results/ of the machine that measured; this one by default, for reports of bench.sh.",
+)
 @click.option("--corpus", metavar="TEXT", help="Text that the prompts came from, where the file's name does not tell.")
 @click.option("--thinking", type=click.Choice(["default", "on", "off"]), help="Thinking mode, likewise.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
@@ -139,15 +161,26 @@ def collect_command(
     folder = workspace.folder(spec)
     found = list(files) or sorted(p for p in (folder / "out").glob("**/*.json") if not p.name.endswith(".meta.json"))
     if not found:
-        raise RecipegenError(f"there is nothing to collect in {folder / 'out'}", hint="bash scripts/bench.sh makes a report there; or name FILEs")
+        raise RecipegenError(
+            f"there is nothing to collect in {folder / 'out'}",
+            hint="bash scripts/bench.sh makes a report there; or name FILEs",
+        )
     strangers = [path for path in found if not path.with_name(f"{path.name}.meta.json").is_file()]
     if machine is None and strangers:
         raise RecipegenError(
             f"{strangers[0]} does not say which machine measured it: it was not made by this kit's bench.sh",
             hint="--machine NAME, as in gb10-128g; the name stands under results/ and in the table",
         )
-    taken = collect(folder, spec, found, variant=variant, machine=machine or machine_name(host_facts()),
-                    corpus=corpus, thinking=thinking, dry_run=dry_run)
+    taken = collect(
+        folder,
+        spec,
+        found,
+        variant=variant,
+        machine=machine or machine_name(host_facts()),
+        corpus=corpus,
+        thinking=thinking,
+        dry_run=dry_run,
+    )
     if as_json:
         rows = [{**asdict(one), "source": str(one.source), "folder": str(one.folder)} for one in taken]
         click.echo(json.dumps(rows, indent=2))

@@ -35,9 +35,7 @@ def init_command(folder: Path) -> None:
 @click.option("--from", "source", metavar="RECIPE", help="Recipe of this repository to copy.")
 @click.option("--model", metavar="HF_ID", help="Model on the Hugging Face hub to start from.")
 @root_option
-def new_command(
-    name: str, preset: str | None, source: str | None, model: str | None, root: Path | None
-) -> None:
+def new_command(name: str, preset: str | None, source: str | None, model: str | None, root: Path | None) -> None:
     """Write recipes/NAME/recipe.yaml and render its kit.
 
     \b
@@ -112,9 +110,7 @@ def show_command(name: str, resolved: bool, root: Path | None, as_json: bool) ->
     else:
         loaded = workspace.load(name)
         if not as_json:
-            click.echo(
-                (workspace.repository.folder(name) / "recipe.yaml").read_text(encoding="utf-8"), nl=False
-            )
+            click.echo((workspace.repository.folder(name) / "recipe.yaml").read_text(encoding="utf-8"), nl=False)
             return
         data = loaded.document.data
     _print_data(data, as_json)
@@ -141,12 +137,8 @@ def catalog_list(as_json: bool) -> None:
     rows = []
     for name in catalog.preset_names():
         file = catalog.preset_file(name)
-        rows.append(
-            {"id": name, "kind": "preset", "title": str(parse(read_text(file), file).data.get("title", ""))}
-        )
-    rows += [
-        {"id": key, "kind": "hardware", "title": p.label} for key, p in catalog.hardware_profiles().items()
-    ]
+        rows.append({"id": name, "kind": "preset", "title": str(parse(read_text(file), file).data.get("title", ""))})
+    rows += [{"id": key, "kind": "hardware", "title": p.label} for key, p in catalog.hardware_profiles().items()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -211,9 +203,7 @@ def lint_command(names: tuple[str, ...], strict: bool, root: Path | None, as_jso
 
 
 @click.command("schema")
-@click.option(
-    "--check", type=click.Path(path_type=Path, dir_okay=False), help="Fail when this file is not the schema."
-)
+@click.option("--check", type=click.Path(path_type=Path, dir_okay=False), help="Fail when this file is not the schema.")
 def schema_command(check: Path | None) -> None:
     """Print the JSON Schema of recipe.yaml, for editors and other tools.
 
@@ -231,8 +221,7 @@ def schema_command(check: Path | None) -> None:
 
 def _table(header: tuple[str, ...], rows: list[list[str]]) -> None:
     widths = [
-        max(len(header[i]), *(len(row[i]) for row in rows)) if rows else len(header[i])
-        for i in range(len(header))
+        max(len(header[i]), *(len(row[i]) for row in rows)) if rows else len(header[i]) for i in range(len(header))
     ]
     for row in [list(header), *rows]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -18,14 +18,29 @@ GRACE_S = 15.0
 @click.command("up")
 @click.argument("name")
 @click.option("--variant", metavar="V", help="Variant to serve; the headline by default.")
-@click.option("--runner", type=click.Choice(["docker", "local"]), default="docker", show_default=True,
-              help="In a container, or as a process of this host (stays in the foreground).")
+@click.option(
+    "--runner",
+    type=click.Choice(["docker", "local"]),
+    default="docker",
+    show_default=True,
+    help="In a container, or as a process of this host (stays in the foreground).",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; the recipe's by default.")
-@click.option("--models-dir", type=click.Path(path_type=Path, resolve_path=True), help="Folder of all models [MODELS_DIR, ~/models].")
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="Folder of all models [MODELS_DIR, ~/models].",
+)
 @root_option
 def up_command(
-    name: str, variant: str | None, runner: str, host: str, port: int | None, models_dir: Path | None, root: Path | None
+    name: str,
+    variant: str | None,
+    runner: str,
+    host: str,
+    port: int | None,
+    models_dir: Path | None,
+    root: Path | None,
 ) -> None:
     """Start the server of a recipe and wait until it answers.
 
@@ -123,7 +138,13 @@ def status_command(name: str | None, as_json: bool) -> None:
 @click.command("logs")
 @click.argument("name")
 @click.option("--variant", metavar="V", help="Only this variant's server.")
-@click.option("--lines", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many lines from the end.")
+@click.option(
+    "--lines",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    show_default=True,
+    help="How many lines from the end.",
+)
 def logs_command(name: str, variant: str | None, lines: int) -> None:
     """Show the end of a server's log.
 
@@ -157,5 +178,3 @@ def down_command(name: str | None, variant: str | None) -> None:
         docker.stop(one, GRACE_S)
     if not found:
         click.echo("nothing to take down")
-
-

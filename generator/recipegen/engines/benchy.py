@@ -23,9 +23,7 @@ def bench_command(spec: Spec, cell: PlannedCell) -> Command:
     """
     bench = spec.bench
     main = spec.models["model"]
-    tokenizer = model_place(
-        spec.models[main.tokenizer or "model"].model_copy(update={"file": None}), spec.run.models
-    )
+    tokenizer = model_place(spec.models[main.tokenizer or "model"].model_copy(update={"file": None}), spec.run.models)
     argv = [
         *literal(PROGRAM, "--base-url"),
         (Var("BASE_URL"),),

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from recipegen.errors import Problem
 from recipegen.load.yamldoc import Document, Path_
 
+TAGGED = (("image",),)
+"""Places of a recipe whose value is a tagged union."""
 MANY = 200
 """Names beyond this are neither compared nor listed: a hostile file would make that take minutes."""
 
@@ -42,7 +44,7 @@ _MUST = {
 _LIMITS = {
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
-    "greater_than": "must be more than {gt}",
+    "greater_than": "must be more than {gt:g}",
     "string_too_short": "must not be empty",
     "string_too_long": "is longer than {max_length} characters",
     "too_short": "needs at least {min_length} entry",
@@ -67,7 +69,8 @@ def problems_of(errors: typing.Sequence[Any], document: Document, model: type[Ba
 def _known_path(loc: tuple[str | int, ...], document: Document) -> Path_:
     """The validator's location without the names of union members, which are no keys of the document."""
     path: Path_ = ()
-    for part in loc:
+    # A tagged union's place is followed by the tag, which may be called as a key is (image.wheels).
+    for part in loc[:1] + loc[2:] if loc[:1] in TAGGED else loc:
         if (*path, part) in document.places:
             path = (*path, part)
     return path
@@ -149,11 +152,7 @@ def _member(annotation: Any, data: Any) -> Any:
     members = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
     mode = data.get("mode") if isinstance(data, dict) else None
     for member in members:
-        field = (
-            member.model_fields.get("mode")
-            if isinstance(member, type) and issubclass(member, BaseModel)
-            else None
-        )
+        field = member.model_fields.get("mode") if isinstance(member, type) and issubclass(member, BaseModel) else None
         if field is not None and mode in typing.get_args(field.annotation):
             return member
     return members[0] if len(members) == 1 else None

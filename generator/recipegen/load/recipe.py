@@ -29,9 +29,7 @@ class Loaded:
     document: Document
 
 
-def load_recipe(
-    file: Path, *, preset: Callable[[str], Path] | None = None, checks: tuple[Check, ...] = ()
-) -> Loaded:
+def load_recipe(file: Path, *, preset: Callable[[str], Path] | None = None, checks: tuple[Check, ...] = ()) -> Loaded:
     """Read and check one recipe.
 
     Args:

@@ -41,9 +41,7 @@ class Repository:
             RecipegenError: there is none of that name; the hint names the nearest.
         """
         # One look at the folder itself: a command on all recipes must not list them all for each of them.
-        plain = (
-            Path(name).name == name and name not in ("", "..") and len(name.encode(errors="replace")) <= 255
-        )
+        plain = Path(name).name == name and name not in ("", "..") and len(name.encode(errors="replace")) <= 255
         if not plain or not (self.recipes / name / RECIPE_FILE).exists():
             names = self.names()
             near = get_close_matches(name, names, n=3, cutoff=0.4) or names

@@ -134,9 +134,7 @@ class _Composer:
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    raise SpecError(
-                        [Problem(self._where(event), "a second document begins here", "keep one of them")]
-                    )
+                    raise SpecError([Problem(self._where(event), "a second document begins here", "keep one of them")])
                 root = self._node(next(self.events), 0)
         return root
 
@@ -191,9 +189,7 @@ class _Builder:
     def build(self, node: _Node, path: Path_, depth: int) -> Any:
         self.nodes += 1
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
-            what = (
-                "is nested too deeply" if depth > MAX_DEPTH else "grows too large once its aliases are put in"
-            )
+            what = "is nested too deeply" if depth > MAX_DEPTH else "grows too large once its aliases are put in"
             raise SpecError([*self.problems, Problem(node.where, what)])
         self.places.setdefault(path, node.where)
         if node.event.tag is not None:

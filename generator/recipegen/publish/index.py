@@ -131,9 +131,7 @@ def _measured(entry: IndexEntry) -> _Measured:
         return _Measured("not measured", "not measured", hardware, NOTHING)
     folder, record, cell = chosen
     tg, pp = cell_samples(folder, cell, "tg", "pp")
-    other = [f"c{cell['concurrency']}"] * (cell["concurrency"] != 1) + [f"d{cell['depth']}"] * (
-        cell["depth"] != 0
-    )
+    other = [f"c{cell['concurrency']}"] * (cell["concurrency"] != 1) + [f"d{cell['depth']}"] * (cell["depth"] != 0)
     made = ["collected"] * (record["origin"] == "collected")
     if entry.gpu is None or not entry.is_own_hardware(record):
         # Without a GPU to name, or on another one, only the machine tells what the figures are of.

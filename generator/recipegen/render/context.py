@@ -52,9 +52,7 @@ def flag_rows(spec: Spec) -> list[FlagRow]:
 
 def _shown(flag: str, words: list[Arg], knobs: dict[str, str]) -> str:
     """The value of a flag as a reader wants it: knobs put in, the flag itself left out."""
-    texts = [
-        symbolic(tuple(knobs.get(p.name, p) if isinstance(p, Var) else p for p in word)) for word in words
-    ]
+    texts = [symbolic(tuple(knobs.get(p.name, p) if isinstance(p, Var) else p for p in word)) for word in words]
     if texts == [flag]:
         return "set"
     if texts[0] == flag:

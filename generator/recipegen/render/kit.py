@@ -175,9 +175,7 @@ def _builtin(name: str) -> bytes:
 def manifest(kit: Kit) -> str:
     """The kit's files and their hashes, as `sha256sum -c` reads them."""
     return "".join(
-        f"{hashlib.sha256(file.data).hexdigest()}  {path}\n"
-        for path, file in sorted(kit.items())
-        if path != MANIFEST
+        f"{hashlib.sha256(file.data).hexdigest()}  {path}\n" for path, file in sorted(kit.items()) if path != MANIFEST
     )
 
 

@@ -70,9 +70,7 @@ def find_patches(folder: Path) -> dict[str, Patch]:
         except (ValidationError, TypeError, yaml.YAMLError) as error:
             raise RecipegenError(f"not a patch description: {error}", where=Where(meta)) from None
         if patch.id != meta.parent.name or APPLY not in files:
-            raise RecipegenError(
-                f"a patch needs {APPLY} and an id that is its folder's name", where=Where(meta)
-            )
+            raise RecipegenError(f"a patch needs {APPLY} and an id that is its folder's name", where=Where(meta))
         found[patch.id] = patch
     return found
 

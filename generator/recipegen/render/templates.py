@@ -79,7 +79,5 @@ class Templates:
         """The line of the template that is to blame: Jinja puts it into the traceback."""
         if isinstance(error, jinja2.TemplateSyntaxError) and error.filename:
             return Where(Path(error.filename), error.lineno, 1)
-        frames = [
-            frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(".j2")
-        ]
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(".j2")]
         return Where(Path(frames[-1].filename), frames[-1].lineno or 0, 1) if frames else None

@@ -44,10 +44,7 @@ class Changes:
         """One line for each file that differs."""
         return [
             *(f"missing: {path}" for path in self.missing),
-            *(
-                f"{'edited by hand' if path in self.edited else 'out of date'}: {path}"
-                for path in self.changed
-            ),
+            *(f"{'edited by hand' if path in self.edited else 'out of date'}: {path}" for path in self.changed),
             *(f"no longer rendered: {path}" for path in self.stale),
         ]
 

@@ -265,9 +265,7 @@ def _runs(taken: list[_Taken]) -> list[_Run]:
     return runs
 
 
-def _place(
-    recipe_dir: Path, spec: Spec, machine: str, runs: list[_Run], dry_run: bool
-) -> list[tuple[Path, _Run]]:
+def _place(recipe_dir: Path, spec: Spec, machine: str, runs: list[_Run], dry_run: bool) -> list[tuple[Path, _Run]]:
     """Writes the runs and gives their folders; when one cannot be written, none stays."""
     placed: list[tuple[Path, _Run]] = []
     try:
@@ -312,9 +310,7 @@ def _record(spec: Spec, machine: str, run: _Run) -> RunRecord:
     record["run"] = run_name(first.report.written, first.variant)
     record["versions"]["python"] = None
     record["engine"]["version"] = first.meta.get("engine_version")
-    record["cells"] = [
-        _cell_record(one, cell, benchmark) for one in run.files for cell, benchmark in one.cells
-    ]
+    record["cells"] = [_cell_record(one, cell, benchmark) for one in run.files for cell, benchmark in one.cells]
     starts = [cell["started"] for cell in record["cells"] if cell["started"]]
     record["started"] = min(starts, default=None)
     record["ended"] = max((cell["ended"] for cell in record["cells"] if cell["ended"]), default=None)

@@ -54,9 +54,7 @@ def match_cells(
         if cell is None:
             left_out.append(str(shape))
         elif cell in (other for other, _ in matched):
-            raise ReportRefused.because(
-                path, f"holds {shape} twice", "give each measurement as a file of its own"
-            )
+            raise ReportRefused.because(path, f"holds {shape} twice", "give each measurement as a file of its own")
         else:
             matched.append((cell, benchmark))
     if not matched:

@@ -238,9 +238,7 @@ def metric_values(benchmark: _Data, metric: str) -> list[float]:
     return entry["values"] if entry else []
 
 
-def load_benchmark(
-    path: Path, cell: ReportCell, sha256: str | None = None, metrics: Iterable[str] = NEEDED
-) -> _Data:
+def load_benchmark(path: Path, cell: ReportCell, sha256: str | None = None, metrics: Iterable[str] = NEEDED) -> _Data:
     """The entry of a stored report that measured `cell`.
 
     Args:

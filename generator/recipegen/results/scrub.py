@@ -105,9 +105,7 @@ def scrub(record: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
             clean[key] = value
         elif key in _FREE_IN_ITEMS and isinstance(value, list):
             free = _FREE_IN_ITEMS[key]
-            clean[key] = [
-                {k: _clean(v, k, identity) if k in free else v for k, v in item.items()} for item in value
-            ]
+            clean[key] = [{k: _clean(v, k, identity) if k in free else v for k, v in item.items()} for item in value]
         else:
             clean[key] = _clean(value, key, identity)
     return clean

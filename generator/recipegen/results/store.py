@@ -343,9 +343,7 @@ def _faults(record: dict[str, Any]) -> Iterator[str]:
     if record.get("status") not in STATUSES:
         yield f"status is not one of {', '.join(STATUSES)}"
     gpus = (record["host"] or {}).get("gpus") or []
-    if not isinstance(gpus, list) or not all(
-        isinstance(g, dict) and type(g.get("name")) is str for g in gpus
-    ):
+    if not isinstance(gpus, list) or not all(isinstance(g, dict) and type(g.get("name")) is str for g in gpus):
         yield "host.gpus is not a list of GPUs with names"
     for index, cell in enumerate(record["cells"]):
         if not isinstance(cell, dict):

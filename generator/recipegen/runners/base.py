@@ -213,11 +213,8 @@ def wait_ready(
             return waited
         if waited >= plan.timeout_s:
             raise MeasurementFailed(
-                _with_log_end(
-                    f"the server of {plan.title} was not ready after {plan.timeout_s:g} s", server, plan
-                ),
-                hint="if it was still loading, raise run.ready_timeout_s of the recipe"
-                + _log_hint(plan, "; "),
+                _with_log_end(f"the server of {plan.title} was not ready after {plan.timeout_s:g} s", server, plan),
+                hint="if it was still loading, raise run.ready_timeout_s of the recipe" + _log_hint(plan, "; "),
             )
         on_tick(waited, server.log_tail(1).strip())
         sleep(POLL_S)

@@ -55,11 +55,7 @@ class DockerServer(StartedServer):
         if docker.is_local_daemon():
             # With the network "host" Docker itself would not notice.
             require_port(plan.host, plan.port)
-        how = {
-            f.name: getattr(options, f.name)
-            for f in dataclasses.fields(options)
-            if f.name not in ("port", "run")
-        }
+        how = {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name not in ("port", "run")}
         labels = {
             docker.LABEL_RECIPE: plan.recipe,
             docker.LABEL_VARIANT: plan.variant,

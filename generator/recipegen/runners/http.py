@@ -83,7 +83,5 @@ def host_and_port(base_url: str) -> tuple[str, int]:
     except ValueError:
         parts, host, port = urlsplit(""), None, None
     if parts.scheme not in ("http", "https") or not host:
-        raise EnvironmentLacks(
-            f"not the address of a server: {base_url}", hint="as in http://127.0.0.1:8000/v1"
-        )
+        raise EnvironmentLacks(f"not the address of a server: {base_url}", hint="as in http://127.0.0.1:8000/v1")
     return host, port or (443 if parts.scheme == "https" else 80)

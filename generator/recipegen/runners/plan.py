@@ -187,7 +187,5 @@ def model_facts(spec: Spec, variant: str, options: HostOptions) -> list[dict[str
         folder = options.models_dir / str(model.folder)
         here = options.runner != "endpoint" and spec.run.models == "folders" and folder.is_dir()
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if here else None
-        facts.append(
-            {"key": key, "source": source, "revision": model.revision, "folder": model.folder, "bytes": size}
-        )
+        facts.append({"key": key, "source": source, "revision": model.revision, "folder": model.folder, "bytes": size})
     return facts

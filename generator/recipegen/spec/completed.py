@@ -145,9 +145,7 @@ class ResolvedBench(_Completed):
 class Spec(_Completed):
     """A recipe with nothing left to default."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", frozen=True, ignored_types=(cached_property,)
-    )
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
 
     schema_: str = Field(serialization_alias="schema")
     name: str

@@ -52,10 +52,12 @@ def _prose(value: str) -> str:
     return value
 
 
-def _matching(pattern: str, rule: str) -> AfterValidator:
+def _matching(pattern: str, rule: str, longest: int = 500) -> AfterValidator:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
+        if len(value) > longest:  # first: some patterns take their time over a long text
+            raise ValueError(f"is longer than {longest} characters")
         if not compiled.fullmatch(value):
             raise ValueError(rule)
         return value
@@ -67,15 +69,11 @@ SLUG = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 """Safe as a folder, as a Docker repository name and as an image tag."""
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_one_line)]
-ServedName = Annotated[
-    Line, _matching(r"[^-].*", "cannot begin with a dash: programs would take it for a flag")
-]
+ServedName = Annotated[Line, _matching(r"[^-].*", "cannot begin with a dash: programs would take it for a flag")]
 ImageLine = Annotated[
     Line,
     # Docker reads "a\\" as it should; hadolint takes the quote for an escaped one.
-    _matching(
-        r'(?:[^\\]|\\(?!"|\Z))*', "goes into the Dockerfile: no backslash before a quote or at the end"
-    ),
+    _matching(r'(?:[^\\]|\\(?!"|\Z))*', "goes into the Dockerfile: no backslash before a quote or at the end"),
 ]
 CmakeArg = Annotated[
     Line, _matching(r"-[ -~]+", "is not an argument of CMake in ASCII, as in -DGGML_CUDA_FA_ALL_QUANTS=ON")
@@ -93,19 +91,15 @@ Slug = Annotated[
 EnvName = Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of an environment variable")]
 FlagName = Annotated[
     str,
-    _matching(
-        r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.-]*", "is not a flag: letters, digits, - _ . only, as in max-model-len"
-    ),
+    _matching(r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.-]*", "is not a flag: letters, digits, - _ . only, as in max-model-len"),
 ]
 HF_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 """OWNER/NAME on the Hugging Face hub."""
-HfId = Annotated[
-    str, StringConstraints(max_length=256), _matching(HF_ID, "is not a Hugging Face id: OWNER/NAME")
-]
+HfId = Annotated[str, StringConstraints(max_length=256), _matching(HF_ID, "is not a Hugging Face id: OWNER/NAME")]
 Revision = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}", "is not a git revision")]
 PathPart = Annotated[
     str,
-    _matching(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "must be one folder name: letters, digits and . _ + -"),
+    _matching(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "must be one folder name: letters, digits and . _ + -", 255),
 ]
 RelPath = Annotated[
     str,
@@ -127,13 +121,11 @@ Requirement = Annotated[
         "is not a package requirement, as in transformers>=5.0.0",
     ),
 ]
-PythonPackage = Annotated[
-    str, _matching(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", "is not a package name")
-]
+PythonPackage = Annotated[str, _matching(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", "is not a package name")]
 Url = Annotated[
     str,
     StringConstraints(max_length=2000),
-    _matching(r"https?://[^\s<>\"'\\`{}|^\x00-\x1f\x7f]+", "is not a web address (http or https)"),
+    _matching(r"https?://[^\s<>\"'\\`{}|^\x00-\x1f\x7f]+", "is not a web address (http or https)", 2000),
 ]
 Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "is not a SHA-256: 64 lower-case hex digits")]
 ContainerPath = Annotated[
@@ -205,14 +197,10 @@ class Model(Strict):
     pypi: PypiModel | None = None
     generate: Literal["tiny-qwen3"] | None = Field(None, description="random weights, made on the spot")
     role: Literal["target", "drafter", "tokenizer"] = "target"
-    revision: Revision | None = Field(
-        None, description="commit on the hub; without one the recipe is not pinned"
-    )
+    revision: Revision | None = Field(None, description="commit on the hub; without one the recipe is not pinned")
     files: tuple[Line, ...] = Field((), description="only these files of the repository, as glob patterns")
     file: RelPath | None = Field(None, description="the file in the folder that the engine opens (GGUF)")
-    folder: PathPart | None = Field(
-        None, description="folder under MODELS_DIR; the repository's name by default"
-    )
+    folder: PathPart | None = Field(None, description="folder under MODELS_DIR; the repository's name by default")
     served_name: ServedName | None = Field(None, description="the name that requests use")
     base_model: HfId | None = None
     quantization: Line = Field("none", description="as it stands in the table: NVFP4, FP8, Q4_K_M …")
@@ -220,9 +208,7 @@ class Model(Strict):
     tokenizer: Line | None = Field(
         None, description="key of another declared model, when the tokenizer is not in this one"
     )
-    size_gb: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="download size in GB (10^9 bytes)"
-    )
+    size_gb: Annotated[float, Field(gt=0)] | None = Field(None, description="download size in GB (10^9 bytes)")
     gated: bool = Field(False, description="the hub asks for accepted terms and a token")
     license: Line | None = None
     notes: Prose | None = None
@@ -253,9 +239,7 @@ class TorchPin(Strict):
     """The torch build that must be in the image in the end."""
 
     version: Version
-    index_url: Url | None = Field(
-        None, description="package index of that build; the local wheels without one"
-    )
+    index_url: Url | None = Field(None, description="package index of that build; the local wheels without one")
 
 
 class WheelsImage(ImageCommon):
@@ -264,9 +248,7 @@ class WheelsImage(ImageCommon):
     mode: Literal["wheels"]
     wheels: tuple[Requirement, ...] = Field(description="packages to install from the kit's wheels/ folder")
     overrides: tuple[Requirement, ...] = Field((), description="requirements that win over the wheels' own")
-    exclude: tuple[PythonPackage, ...] = Field(
-        (), description="packages never installed, whatever asks for them"
-    )
+    exclude: tuple[PythonPackage, ...] = Field((), description="packages never installed, whatever asks for them")
     offline: bool = Field(False, description="wheels/ holds everything, with no package index asked")
     torch: TorchPin | None = None
 
@@ -275,9 +257,7 @@ class SourceImage(ImageCommon):
     """Multi-stage build of the engine at a pinned ref."""
 
     mode: Literal["source"]
-    runtime_base: ImageRef = Field(
-        description="image of the last stage, default of the build argument RUNTIME_IMAGE"
-    )
+    runtime_base: ImageRef = Field(description="image of the last stage, default of the build argument RUNTIME_IMAGE")
     repo: Url
     ref: Revision = Field(description="commit or tag to build")
     torch: TorchPin | None = None
@@ -348,9 +328,7 @@ class Corpus(Strict):
 
     url: Url | None = None
     builtin: Slug | None = Field(None, description="a text that recipegen carries")
-    sha256: Sha256 | None = Field(
-        None, description="of the bytes at the url; without it the text is not pinned"
-    )
+    sha256: Sha256 | None = Field(None, description="of the bytes at the url; without it the text is not pinned")
 
 
 class Cell(Strict):

