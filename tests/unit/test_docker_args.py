@@ -263,7 +263,7 @@ def test_a_container_without_our_label_is_never_touched() -> None:
     for touch in (docker.stop, docker.remove):
         with pytest.raises(ValueError, match="not one of recipegen's"):
             touch(foreign)
-    with pytest.raises(ValueError, match=r"needs the label org\.recipegen\.recipe"):
+    with pytest.raises(ValueError, match=r"needs the label org\.recipegen\.server\.recipe"):
         docker.run_container(cast(Any, None), image="i", command=[], name="n", labels={}, env={}, ports={})
 
 

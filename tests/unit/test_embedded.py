@@ -176,7 +176,7 @@ def test_a_file_that_is_no_model_ends_with_one(xllamacpp: Any, tmp_path: Path) -
     (tmp_path / "bad.gguf").write_bytes(b"GGUF and nothing more")
     done = run("-m", str(tmp_path / "bad.gguf"), "--port", "0")
     assert done.returncode == 1
-    assert "the server did not start" in done.stderr.splitlines()[-1]
+    assert "embedded: error: the server did not start" in done.stderr
     assert "Traceback" not in done.stderr
 
 

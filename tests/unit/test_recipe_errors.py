@@ -190,7 +190,8 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
         ("builtin: us-founding-texts", "builtin: us-founding-text", "34:13", "there is no builtin text "
          "'us-founding-text'", "did you mean us-founding-texts?"),
         ("bench:\n", "bench:\n  headline: {corpus: pros}\n", "33:14", "there is no corpus 'pros'", "did you mean prose?"),
-        ("bench:\n", "bench:\n  headline: {thinking: 'on'}\n", "33:14", "the headline's thinking mode is not measured",
+        ("bench:\n", "bench:\n  headline: {thinking: 'on'}\n", "33:14", "the headline's thinking mode is not "
+         "measured",
          "bench.thinking has default"),
         ("bench:\n", "bench:\n  headline: {pp: 1}\n", "33:3", "the headline cell is not among bench.cells",
          "it reads pp: 1, tg: 128, depth: 0, concurrency: 1"),
@@ -204,7 +205,8 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "'--max_model_len' and 'max-model-len' are the same flag", "keep one of them"),
         ("owner/Drafter", "owner/Target", "9:3", "models.drafter and model share the folder 'Target'",
          "give one of them a `folder` of its own"),
-        ("  drafter:", "  model: {hf_id: a/c}\n  drafter:", "9:3", "'model' is the main model's key", "choose another key"),
+        ("  drafter:", "  model: {hf_id: a/c}\n  drafter:", "9:3", "'model' is the main model's key",
+         "choose another key"),
         ("    prose:", "    all: {builtin: recipegen-source}\n    prose:", "34:5",
          "a corpus cannot be called 'all': scripts/bench-all.sh measures every cell", "choose another key"),
         ("    - {pp: 128, tg: 128}\n", "    - {tg: 128}\n", "37:7", "this stands in the list already", "leave it out"),
@@ -216,7 +218,8 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
         ("    seed: 0", "    seed: 0\n    --served_model_name: x", "20:5",
          "the flag '--served_model_name' is put in by recipegen", "set model.served_name"),
         ("SOME_VARIABLE: x", "PORT: '1'", "21:5", "PORT is a knob of the scripts", "leave it out here"),
-        ("SOME_VARIABLE: x", "MAX_MODEL_LEN: '1'", "21:5", "MAX_MODEL_LEN is a knob of the scripts", "leave it out here"),
+        ("SOME_VARIABLE: x", "MAX_MODEL_LEN: '1'", "21:5", "MAX_MODEL_LEN is a knob of the scripts",
+         "leave it out here"),
         ("SOME_VARIABLE: x", "UID: '1'", "21:5", "UID belongs to the shell of the launch scripts",
          "image.env sets it for all that runs in the image"),
         ("SOME_VARIABLE: x", "args: '1'", "21:5", "args belongs to the shell of the launch scripts",
@@ -232,7 +235,8 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
         ("{$model: drafter}", "{$model: drafter, x: 1}", "29:7",
          "flag 'speculative-config': $model stands alone in its mapping", ""),
         # Sources.
-        ("  hf_id: owner/Target\n", "", "5:1", "model needs exactly one of hf_id, pypi, generate; it has none of them", ""),
+        ("  hf_id: owner/Target\n", "", "5:1", "model needs exactly one of hf_id, pypi, generate; it "
+         "has none of them", ""),
         ("  hf_id: owner/Target\n", "  hf_id: owner/Target\n  generate: tiny-qwen3\n", "5:1",
          "model needs exactly one of hf_id, pypi, generate; it has hf_id and generate", ""),
         ("{builtin: us", "{url: 'https://a.b/c', builtin: us", "34:5",
@@ -382,7 +386,8 @@ IMAGES = {
 }
 HOSTILE = [
     *("it's \"q\"", "a\nb", "$(touch x)", "`touch x`", "#{x}", "{{ 7 * 7 }}", "-x", "--flag", "a\0b", "\x1b[31mx"),
-    *("${HOME}", "\\", "x\\", "‮x", "\u2028", "..", "../x", "/etc/passwd", "<!-- x", "| x |", " x ", "é 😀", "x" * 30_000),
+    *("${HOME}", "\\", "x\\", "\u202ex", "\u2028", "..", "../x", "/etc/passwd", "<!-- x", "| x |", " x ", "é 😀"),
+    "x" * 30_000,
 ]  # fmt: skip
 
 

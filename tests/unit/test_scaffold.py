@@ -314,8 +314,8 @@ for case in sys.argv[1:]:
 print(json.dumps(out))
 """
 CASES = [
-    *CONFIGS, "gguf", "missing", "gated", "gated-config", "broken", "limited", "garbage", "nonsense", "unpinned", "huge",
-    "large", "deep", "text", "cut", "a..b",
+    *CONFIGS, "gguf", "missing", "gated", "gated-config", "broken", "limited", "garbage", "nonsense", "unpinned",
+    "huge", "large", "deep", "text", "cut", "a..b",
 ]  # fmt: skip
 
 

@@ -364,7 +364,9 @@ def _help() -> str:
 
 
 def _say(text: str) -> None:
-    print(f"embedded: {text}", file=sys.stderr, flush=True)
+    # One write: llama.cpp's own thread logs to the same stream, and would come between the text and its line end.
+    sys.stderr.write(f"embedded: {text}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

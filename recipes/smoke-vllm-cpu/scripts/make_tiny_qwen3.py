@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Makes a tiny Qwen3 with random weights: a real model to every engine, without a hub and without a GPU.
 
-Owns the model, its tokenizer and its chat template. Does not own serving. What it writes is nonsense by design: it shows
-that a kit builds, serves and is measured, and says nothing about speed.
+Owns the model, its tokenizer and its chat template. Does not own serving. What it writes is nonsense by design: it
+shows that a kit builds, serves and is measured, and says nothing about speed.
 
-Standard library only, so that it runs on any host. The folder appears whole or not at all, a folder that is complete
-is left alone, and two runs give the same bytes. Exit codes: 0 in place; 1 the folder holds something else; 2 wrong usage.
+Standard library only, so that it runs on any host. The folder appears whole or not at all, one that is complete is left
+alone, and two runs give the same bytes. Exit codes: 0 in place; 1 the folder holds something else; 2 wrong usage.
 """
 
 import argparse
@@ -202,8 +202,7 @@ def contents():
     numbers, merges = vocabulary()
     described = {**tokenizer_files(numbers, merges), **model_files(numbers)}
     files = {
-        name: (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
-        for name, content in described.items()
+        name: (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode() for name, content in described.items()
     }
     return {**files, "model.safetensors": weights(numbers)}
 
@@ -230,9 +229,7 @@ def main(words):
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
     output = parser.parse_args(words).output.absolute()
     files = contents()
-    if all(
-        (output / name).is_file() and (output / name).read_bytes() == data for name, data in files.items()
-    ):
+    if all((output / name).is_file() and (output / name).read_bytes() == data for name, data in files.items()):
         say(f"{output} is in place")
         return 0
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
