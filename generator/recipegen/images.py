@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 LABEL_KIT = "org.recipegen.kit-sha256"
 """Label, put on at build time, that holds the hash of the kit: a Dockerfile cannot hold its own."""
-LABEL_BASE = "org.recipegen.base-image"
-"""Label that holds what BASE_IMAGE was."""
+LABEL_BASE = "org.opencontainers.image.base.name"
+"""The OCI annotations' label for the base: what BASE_IMAGE was."""
 
 
 def is_current(client: DockerClient, spec: Spec, kit_sha256: str, *, base_image: str | None = None) -> bool:

@@ -187,7 +187,7 @@ def _run(spec: Any, when: datetime, seed: int) -> tuple[Any, dict[str, bytes]]:
         ],
         "engine": {"name": spec.engine.name, "version": "0.19.0"},
         "server": {
-            "argv": command.symbolic(),
+            "argv": command.recorded(),
             "env": dict(command.env),
             "program": None,
             "started_by_us": True,
@@ -206,7 +206,7 @@ def _run(spec: Any, when: datetime, seed: int) -> tuple[Any, dict[str, bytes]]:
                 "status": "done",
                 "file": f"{cell.id}.json",
                 "sha256": hashlib.sha256(raw).hexdigest(),
-                "argv": bench_command(spec, cell).symbolic(),
+                "argv": bench_command(spec, cell).recorded(),
                 "started": record["started"],
                 "ended": record["ended"],
                 "error": None,

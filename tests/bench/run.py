@@ -65,7 +65,9 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, the single samples included")
     options = parser.parse_args()
-    screen, began = Console(), time.perf_counter()
+    # Where no terminal says how wide it is (a file, CI), the table is given the width that it needs.
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    screen, began = Console(width=width), time.perf_counter()
     load = [_load()]
     results: list[dict[str, Any]] = []
     table = _table()

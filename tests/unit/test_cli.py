@@ -115,8 +115,7 @@ def test_wrong_usage_ends_with_2_and_a_suggestion(made: Path, tmp_path: Path) ->
     assert "is a recipe repository already" in fails(2, "init", made)
     assert "no recipe repository here or above" in fails(2, "list", cwd=tmp_path)
     assert "is not a recipe repository" in fails(2, "list", "--root", tmp_path)
-    for name in ("../" + NAMES[0], "x" * 300, "\x1b[31m", "."):
-        assert "\x1b" not in fails(2, "show", name, "--root", made)
+    assert "\x1b" not in fails(2, "show", "\x1b[31m", "--root", made)
     assert sorted(path.name for path in (made / "recipes").iterdir()) == [".gitkeep", *NAMES]
 
 

@@ -104,7 +104,7 @@ def test_a_model_reference_is_a_place_also_inside_json(tmp_path: Path) -> None:
     assert after(argv, "--draft") == "/a b/Drafter/d.gguf"
     assert json.loads(after(argv, "--config")) == {"model": "/a b/Drafter/d.gguf", "all": ["/a b/Main"]}
     assert used_models(spec, "ar") == ["model", "drafter"]
-    named = engine("vllm").command(spec, "ar").symbolic()
+    named = engine("vllm").command(spec, "ar").recorded()
     assert '"model":"${MODELS_DIR}/Drafter/d.gguf"' in after(named, "--config")
 
 
@@ -122,7 +122,10 @@ def test_knobs_carry_the_recipes_value_and_unknown_ones_are_refused(tmp_path: Pa
     assert command.knobs["MAX_MODEL_LEN"] == "4096"
     assert command.knobs["THINK_KWARGS"] == '{"enable_thinking":true}'
     assert after(command.words(MAX_MODEL_LEN="1"), "--max-model-len") == "1"
-    assert after(command.symbolic(), "--max-model-len") == "${MAX_MODEL_LEN}"
+    # A record names what belongs to the host and keeps what was measured.
+    assert after(command.recorded(), "--max-model-len") == "4096"
+    assert after(command.recorded(MAX_MODEL_LEN="1"), "--max-model-len") == "1"
+    assert after(command.recorded(PORT="9"), "--port") == "${PORT}"
     with pytest.raises(TypeError, match="NO_SUCH"):
         command.words(NO_SUCH="1")
 
@@ -136,7 +139,7 @@ def test_optional_arguments_are_there_only_with_their_knob() -> None:
     command = Command((("x",),), {}, {"K": ""}, (("K", (("--k",), (Var("K"),))),))
     assert command.words() == ["x"]
     assert command.words(K="1") == ["x", "--k", "1"]
-    assert command.symbolic(K="1") == ["x", "--k", "${K}"]
+    assert command.recorded(K="1") == ["x", "--k", "1"]
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "did you mean drop?"),
         ("{pp: 128, tg: 128}\np", "{pp: 128, gt: 128}\np", "37:17", "unknown key 'gt' in bench.cells.1",
          "known: concurrency, depth, pp, tg"),
-        ("metric: tg", "metrik: tg, metric: tg", "39:19", "unknown key 'metrik' in published.0", "did you mean metric?"),
+        ("metric: tg", "metrik: tg, metric: tg", "39:19", "unknown key 'metrik' in published.0",
+         "did you mean metric?"),
         ("bench:\n", "run:\n  volumes: [{source: a, target: /b, readonly: true}]\nbench:\n", "33:37",
          "unknown key 'readonly' in run.volumes.0", "did you mean read_only?"),
         ("title: A", "authors: [{nam: x, name: x}]\ntitle: A", "3:12", "unknown key 'nam' in authors.0",
@@ -114,7 +115,8 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
         ("  base: owner/image:tag\n", "", "10:1", "image lacks the key 'base'", ""),
         ("  mode: prebuilt\n", "", "10:1", "image lacks the key 'mode'", "one of prebuilt, wheels, source"),
         ("source: \"https", "sauce: \"https", "39:5", "published.0 lacks the key 'source'", ""),
-        ("title: A", "title: B\ntitle: A", "4:1", "duplicate key 'title'", "it stands in line 3 already; keep one of them"),
+        ("title: A", "title: B\ntitle: A", "4:1", "duplicate key 'title'",
+         "it stands in line 3 already; keep one of them"),
         ("    seed: 0", "    seed: 0\n    seed: 1", "20:5", "duplicate key 'seed'",
          "it stands in line 19 already; keep one of them"),
         # Words of a list.
@@ -160,7 +162,8 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "them: it names a folder and an image", ""),
         ("    seed: 0", "    seed: 0\n    'a b': 1", "20:5",
          "engine.flags.a b: is not a flag: letters, digits, - _ . only, as in max-model-len", ""),
-        ("    SOME_VARIABLE: x", "    'A-B': x", "21:5", "engine.env.A-B: is not the name of an environment variable", ""),
+        ("    SOME_VARIABLE: x", "    'A-B': x", "21:5", "engine.env.A-B: is not the name of an environment variable",
+         ""),
         ("owner/Target", "Target", "6:3", "model.hf_id: is not a Hugging Face id: OWNER/NAME", ""),
         ("served_name: target", "served_name: -target", "7:3",
          "model.served_name: cannot begin with a dash: programs would take it for a flag", ""),
@@ -168,11 +171,13 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
         ("    seed: 0", f"    seed: 0\n    {'x' * 501}: 1", "20:5", f"engine.flags.{'x' * 487}…", ""),
         ("served_name: target", "folder: ..", "7:3",
          "model.folder: must be one folder name: letters, digits and . _ + -", ""),
-        ("served_name: target", "file: ../x", "7:3", "model.file: must be a relative path of plain names, without ..", ""),
+        ("served_name: target", "file: ../x", "7:3", "model.file: must be a relative path of plain names, without ..",
+         ""),
         ("https://example.org/x", "javascript:alert(1)", "39:75",
          "published.0.source: is not a web address (http or https)", ""),
         # Names that point nowhere.
-        ("headline: dflash", "headline: dflsh", "24:1", "headline: there is no variant 'dflsh'", "did you mean dflash?"),
+        ("headline: dflash", "headline: dflsh", "24:1", "headline: there is no variant 'dflsh'",
+         "did you mean dflash?"),
         ("baseline: ar", "baseline: az", "25:1", "baseline: there is no variant 'az'", "known: ar, dflash"),
         ("  ar:\n", "  ar:\n    model: drafte\n", "31:5", "variant 'ar': the model 'drafte' is not declared",
          "did you mean drafter?"),
@@ -189,7 +194,8 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "did you mean dflash-layer-offset?"),
         ("builtin: us-founding-texts", "builtin: us-founding-text", "34:13", "there is no builtin text "
          "'us-founding-text'", "did you mean us-founding-texts?"),
-        ("bench:\n", "bench:\n  headline: {corpus: pros}\n", "33:14", "there is no corpus 'pros'", "did you mean prose?"),
+        ("bench:\n", "bench:\n  headline: {corpus: pros}\n", "33:14", "there is no corpus 'pros'",
+         "did you mean prose?"),
         ("bench:\n", "bench:\n  headline: {thinking: 'on'}\n", "33:14", "the headline's thinking mode is not "
          "measured",
          "bench.thinking has default"),
@@ -385,9 +391,8 @@ IMAGES = {
     "flashinfer: '1', cmake_args: [-DX=y]}",
 }
 HOSTILE = [
-    *("it's \"q\"", "a\nb", "$(touch x)", "`touch x`", "#{x}", "{{ 7 * 7 }}", "-x", "--flag", "a\0b", "\x1b[31mx"),
-    *("${HOME}", "\\", "x\\", "\u202ex", "\u2028", "..", "../x", "/etc/passwd", "<!-- x", "| x |", " x ", "é 😀"),
-    "x" * 30_000,
+    *("it's \"q\"", "a\nb", "$(touch x)", "`touch x`", "#{x}", "{{ 7 * 7 }}", "-x", "a\0b", "\x1b[31mx", "${HOME}"),
+    *("x\\", "\u202ex", "../x", "<!-- x", "| x |", "é 😀", "x" * 30_000),
 ]  # fmt: skip
 
 
@@ -482,7 +487,7 @@ def test_hostile_keys_are_refused_with_their_line_or_rendered(workspace: Workspa
             parent = at_path(data, path[:-1])
             parent[value] = parent.pop(path[-1])
             # Only keys of JSON and a flag that begins with dashes may look like that.
-            assert not accepted(workspace, data) or "json" in path[:-1] or value in ("--flag", "-x"), (
+            assert not accepted(workspace, data) or "json" in path[:-1] or value == "-x", (
                 path,
                 value,
             )

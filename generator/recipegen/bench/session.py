@@ -219,7 +219,7 @@ def _serve_and_measure(
     command = engine(spec.engine.name).command(spec, plan.variant)
     record["server"] = {
         # Of a server that somebody else started, the command line is not known.
-        "argv": command.symbolic() if started else None,
+        "argv": command.recorded() if started else None,
         "env": dict(command.env) if started else None,
         "program": facts.get("program"),
         "started_by_us": started,
@@ -283,7 +283,7 @@ def _measure_cell(
         "status": outcome.status,
         "file": outcome.file,
         "sha256": outcome.sha256,
-        "argv": command.symbolic(),
+        "argv": command.recorded(BOOK_URL=corpus.book_url),
         "started": outcome.started,
         "ended": outcome.ended,
         "error": outcome.error,

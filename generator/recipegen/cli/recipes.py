@@ -105,7 +105,7 @@ def show_command(name: str, resolved: bool, root: Path | None, as_json: bool) ->
         spec = workspace.spec(name)
         data = spec.model_dump(mode="json", by_alias=True)
         adapter = engine(spec.engine.name)
-        data["commands"] = {key: adapter.command(spec, key).symbolic() for key in spec.variants}
+        data["commands"] = {key: adapter.command(spec, key).recorded() for key in spec.variants}
         data["sha256"] = spec.sha256
     else:
         loaded = workspace.load(name)

@@ -6,8 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipegen.quoting import Arg, Part, Var, compact_json, put_in, symbolic
+from recipegen.quoting import Arg, Part, Var, compact_json, put_in
 from recipegen.spec.model import MODEL_REFERENCE
+
+
+HOST_KNOBS = ("MODELS_DIR", "HOST", "PORT", "BASE_URL")
+"""Knobs whose values say where something lies on one host: no part of what was measured."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,10 @@ class Command:
         values = {**self.knobs, **knobs}
         return [put_in(arg, values) for arg in self._present(values)]
 
-    def symbolic(self, **knobs: str) -> list[str]:
-        """The arguments with knobs named, for a record that must not hold a host's paths."""
-        values = {**self.knobs, **knobs}
-        return [symbolic(arg) for arg in self._present(values)]
+    def recorded(self, **knobs: str) -> list[str]:
+        """The arguments for a record: what belongs to one host (HOST_KNOBS) named, all else as it ran."""
+        values = {**self.knobs, **knobs, **{name: f"${{{name}}}" for name in HOST_KNOBS if name in self.knobs}}
+        return [put_in(arg, values) for arg in self._present(values)]
 
     def _present(self, values: Mapping[str, str]) -> Iterator[Arg]:
         yield from self.argv
