@@ -121,7 +121,7 @@ def new_recipe(
         text = recipe_from_hub(name, model)
     elif source is not None:
         workspace.load(source)  # a fault in it is reported where it stands
-        text = _unmeasured(read_text(workspace.repository.folder(source) / RECIPE_FILE))
+        text = read_text(workspace.repository.folder(source) / RECIPE_FILE)
     else:
         text = read_text(catalog.preset_file(preset or name))
     try:
@@ -129,7 +129,7 @@ def new_recipe(
     except FileExistsError:
         raise taken from None
     try:
-        write_atomic(folder / RECIPE_FILE, recipe_text(name, text))
+        write_atomic(folder / RECIPE_FILE, recipe_text(name, _unmeasured(text)))
         kit = workspace.kit(complete(workspace.load(name).recipe))
         write_kit(kit, folder)
     except BaseException:

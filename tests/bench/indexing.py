@@ -249,7 +249,7 @@ def _index(root: Path) -> Sample:
     """What the command does, its imports included."""
 
     def index() -> None:
-        from recipegen.cli.measure import write_index
+        from recipegen.publish.tables import write_index
         from recipegen.workspace import Workspace
 
         write_index(Workspace.open(root))

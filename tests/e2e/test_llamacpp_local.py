@@ -94,10 +94,14 @@ def test_the_demo_prints_a_row(gemma: Path, tmp_path: Path) -> None:
 
 def test_a_cell_that_fails_does_not_take_the_others_along(gemma: Path, new_repository: Callable[..., Path]) -> None:
     root = new_repository(RECIPE)
-    # 9000 tokens do not fit into the context of 4096: llama.cpp refuses these requests, in the third of five cells.
+    # 9000 tokens do not fit into the context of 4096: llama.cpp refuses them, in the third of five cells.
     cells = "  cells:\n" + "".join(f"    - {{pp: {pp}, tg: 16}}\n" for pp in (64, 96, 9000, 128, 160))
-    edit(root, "  runs: 5\n  corpora:\n    prose: {builtin: us-founding-texts}\n    code: {builtin: recipegen-source}\n",
-         f"  runs: 2\n  corpora:\n    prose: {{builtin: us-founding-texts}}\n{cells}")  # fmt: skip
+    corpora = "  corpora:\n    prose: {builtin: us-founding-texts}\n"
+    edit(
+        root,
+        f"  runs: 5\n{corpora}    code: {{builtin: recipegen-source}}\n",
+        f"  runs: 2\n{corpora}{cells}",
+    )
     before = len(servers())
     done = bench(root, gemma)
     assert done.returncode == 4, done.stderr

@@ -102,6 +102,8 @@ def bench_command(
     finally:
         display.close()
     if not no_index:
+        from recipegen.publish.tables import write_index
+
         write_index(workspace)
     for outcome in outcomes:
         if as_json:
@@ -189,6 +191,8 @@ def collect_command(
         left = f"; not planned by the recipe: {', '.join(one.left_out)}" if one.left_out else ""
         click.echo(f"{one.source}: {', '.join(one.cells)} {state} in {one.folder}{left}")
     if not dry_run:
+        from recipegen.publish.tables import write_index
+
         write_index(workspace)
 
 
@@ -203,6 +207,8 @@ def index_command(check: bool, root: Path | None, as_json: bool) -> None:
     Example:
       recipegen index --check
     """
+    from recipegen.publish.tables import write_index
+
     workspace = Workspace.open(root)
     stale = write_index(workspace, write=not check)
     names = [path.relative_to(workspace.repository.root).as_posix() for path in stale]
@@ -212,37 +218,6 @@ def index_command(check: bool, root: Path | None, as_json: bool) -> None:
     if check and stale:
         raise CheckFailed(f"stale: {', '.join(names)}", hint="recipegen index")
     click.echo("\n".join(f"wrote {name}" for name in names) or "up to date")
-
-
-def write_index(workspace: Workspace, *, write: bool = True) -> list[Path]:
-    """Bring INDEX.md and the RESULTS.md files up to date.
-
-    Returns:
-        The files that were stale.
-    """
-    from recipegen.files import write_atomic
-    from recipegen.publish.entry import entry_of
-    from recipegen.publish.index import build_index
-    from recipegen.publish.results_page import build_results_page
-    from recipegen.results.store import iter_runs
-
-    root = workspace.repository.root
-    entries = [entry_of(spec, workspace.folder(spec), f"recipes/{spec.name}") for spec in workspace.specs()]
-    index = workspace.repository.index
-    texts = {index: build_index(entries, _text(index) or "")}
-    for entry in entries:
-        runs = list(iter_runs(entry.folder))
-        if runs:
-            texts[entry.folder / "RESULTS.md"] = build_results_page(entry, runs)
-    stale = [path for path, text in texts.items() if _text(path) != text]
-    for path in stale if write else []:
-        write_atomic(path, texts[path], within=root)
-    return stale
-
-
-def _text(path: Path) -> str | None:
-    """A file's text, line ends as they are; None when there is no such file."""
-    return path.read_bytes().decode("utf-8") if path.is_file() else None
 
 
 @click.command("demo")

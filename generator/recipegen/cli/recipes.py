@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from recipegen.cli import json_option, root_option
-from recipegen.errors import CheckFailed, SpecError
+from recipegen.errors import CheckFailed, RecipegenError, SpecError
 from recipegen.workspace import Workspace
 
 
@@ -47,12 +47,18 @@ def new_command(name: str, preset: str | None, source: str | None, model: str | 
     """
     if sum(option is not None for option in (preset, source, model)) > 1:
         raise click.UsageError("--preset, --from and --model exclude each other")
+    from recipegen.publish.tables import write_index
     from recipegen.scaffold import new_recipe
 
     workspace = Workspace.open(root)
     folder, kit = new_recipe(workspace, name, preset=preset, source=source, model=model)
     click.echo(f"wrote {folder / 'recipe.yaml'} and rendered {len(kit)} files beside it")
     click.echo(f"next: recipegen bench {name}   (or the three commands in {folder / 'README.md'})")
+    try:
+        write_index(workspace)
+    except RecipegenError as error:
+        # The recipe is there all the same; another one, or a record, keeps the table from being written.
+        click.echo(f"INDEX.md has no row for it yet ({error.message}); `recipegen index` says why")
 
 
 @click.command("list")

@@ -9,7 +9,6 @@ from typing import Any
 from recipegen.quoting import Arg, Part, Var, compact_json, put_in
 from recipegen.spec.model import MODEL_REFERENCE
 
-
 HOST_KNOBS = ("MODELS_DIR", "HOST", "PORT", "BASE_URL")
 """Knobs whose values say where something lies on one host: no part of what was measured."""
 

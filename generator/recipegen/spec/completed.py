@@ -170,8 +170,18 @@ class Spec(_Completed):
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the completed recipe: the identity of what is built and measured."""
-        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+        """Identity of what is built and measured. Prose, credit, status and figures of others are no part of it."""
+        prose = {"title", "status", "license", "authors", "references", "description"}
+        prose |= {"healthy_log", "pitfalls", "published"}
+        inner = {
+            "models": {"__all__": {"notes", "license", "size_gb"}},
+            "variants": {"__all__": {"title", "notes", "measure"}},
+            "engine": {"notes"},
+            "hardware": {"label", "source"},
+        }
+        excluded: dict[str, Any] = {**dict.fromkeys(prose, True), **inner}
+        text = self.model_dump_json(by_alias=True, exclude=excluded)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
     def _cells(self) -> tuple[PlannedCell, ...]:
