@@ -12,7 +12,7 @@ DEMO ?= $(or $(TMPDIR),/tmp)/recipegen-demo
 # One stamp for the environment: made anew when the project's dependencies change.
 $(VENV)/.stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "recipegen needs Python 3.11 or later; name one: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,dev]'
 	@touch $@
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from sampling import Row, Sample, Skipped, child, interleaved
+from sampling import Failed, Row, Sample, Skipped, child, interleaved
 
 from recipegen.bench.cell import run_cell
 from recipegen.bench.display import Display, TerminalDisplay
@@ -61,7 +61,7 @@ class _Cell:
 
     def by_hand(self) -> Sample:
         """As somebody without recipegen calls it."""
-        with (self.out / "direct.log").open("wb") as log:
+        with (self.out / "direct.log").open("w+b") as log:
             whole: list[str | Path] = [*self.argv, "--save-result", self.out / "direct.json"]
             return child(whole, out=log, env=os.environ | ENV)
 
@@ -80,7 +80,7 @@ class _Cell:
         )
         took, own = time.perf_counter() - wall, time.process_time() - cpu
         if outcome.status != "done":
-            raise RuntimeError(f"the cell failed: {outcome.error}")
+            raise Failed(f"the cell failed: {outcome.error}")
         began, ended = map(float, (self.out / "times").read_text().split())
         return _Driven(Sample(took), Sample(ended - began), Sample(own))
 

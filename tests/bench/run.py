@@ -38,10 +38,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
-from sampling import Row, Skipped
+from sampling import Failed, Row, Skipped
 
 from recipegen import __version__
+from recipegen.errors import RecipegenError
 
 BENCHMARKS = {
     "startup": "startup",
@@ -68,21 +70,24 @@ def main() -> int:
     # Where no terminal says how wide it is (a file, CI), the table is given the width that it needs.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
     screen, began = Console(width=width), time.perf_counter()
-    load = [_load()]
+    load, failed = [_load()], False
     results: list[dict[str, Any]] = []
     table = _table()
     for name in options.only or BENCHMARKS:
         print(f"{name} …", file=sys.stderr, flush=True)
         try:
             rows = importlib.import_module(BENCHMARKS[name]).rows()
-        except Skipped as reason:
-            results.append({"name": name, "skipped": str(reason), "rows": []})
-            table.add_row(name, "", "", f"skipped: {reason}")
+        except (Skipped, Failed, RecipegenError) as reason:
+            # The figures that are there are worth showing, whatever becomes of the others.
+            what = "skipped" if isinstance(reason, Skipped) else "failed"
+            failed |= what == "failed"
+            results.append({"name": name, what: str(reason), "rows": []})
+            table.add_row(name, "", "", escape(f"{what}: {reason}"), end_section=True)
             continue
         for row in rows:
             table.add_row(*_cells(row))
         table.add_section()
-        results.append({"name": name, "skipped": None, "rows": [row.as_json() for row in rows]})
+        results.append({"name": name, "rows": [row.as_json() for row in rows]})
         load.append(_load())
     screen.print(table)
     screen.print(
@@ -100,7 +105,7 @@ def main() -> int:
         options.json.write_text(
             json.dumps({"format": "recipegen-perf/1", **about, "benchmarks": results}, indent=2) + "\n"
         )
-    return 0
+    return 1 if failed else 0
 
 
 def _table() -> Table:
@@ -124,7 +129,7 @@ def _cells(row: Row) -> list[str]:
     if row.target is not None:
         target = f"≤ {row.target:g} {'x' if row.judged == 'ratio' else row.unit}"
     return [
-        row.what + (f"\n  {row.remark}" if row.remark else ""),
+        escape(row.what + (f"\n  {row.remark}" if row.remark else "")),
         _value(row.value, row.unit),
         _value(row.reference, row.unit) if row.reference is not None else "",
         row.against,

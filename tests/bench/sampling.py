@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, TypeVar
@@ -14,6 +16,10 @@ from typing import IO, Any, Literal, NamedTuple, TypeVar
 
 class Skipped(Exception):
     """A benchmark that cannot run here; the message says why."""
+
+
+class Failed(Exception):
+    """What was to be measured did not work; the message says how."""
 
 
 Taken = TypeVar("Taken")
@@ -150,22 +156,25 @@ def clocked(action: Callable[[], object]) -> Sample:
     return Sample(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def child(argv: Sequence[str | Path], *, out: IO[bytes] | int = subprocess.DEVNULL, **options: Any) -> Sample:
+def child(argv: Sequence[str | Path], *, out: IO[bytes] | None = None, **options: Any) -> Sample:
     """What a process took from its start to its end, with its own children that it waited for.
 
     Args:
         argv: the command; it must end with 0.
-        out: where both streams go.
+        out: where both streams go, a file that can be read; a temporary one by default.
         options: for subprocess.Popen.
 
     Raises:
-        RuntimeError: it ended with another code.
+        Failed: it ended with another code; with the end of what it said.
     """
-    started = time.perf_counter()
-    process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=out, stderr=out, **options)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"{Path(argv[0]).name} {argv[1]} … ended with {process.returncode}")
+    with nullcontext(out) if out else tempfile.TemporaryFile() as said:
+        started = time.perf_counter()
+        process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=said, stderr=said, **options)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            said.seek(0)
+            end = said.read().decode(errors="replace")[-2000:]
+            raise Failed(f"{Path(argv[0]).name} {argv[1]} … ended with {process.returncode}:\n{end}")
     return Sample(wall, usage.ru_utime + usage.ru_stime)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.sampling import Row, Sample, child, interleaved
+from tests.bench.sampling import Failed, Row, Sample, child, interleaved
 
 BENCH = Path(__file__).parents[1] / "bench" / "run.py"
 
@@ -55,8 +55,8 @@ def test_sides_take_turns_in_changing_order() -> None:
 def test_a_child_that_fails_is_no_sample() -> None:
     took = child([sys.executable, "-c", "sum(range(10**6))"])
     assert took.wall > 0 and took.cpu is not None and took.cpu > 0
-    with pytest.raises(RuntimeError, match="ended with 3"):
-        child([sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(Failed, match=r"(?s)ended with 3:.*too bad"):
+        child([sys.executable, "-c", "print('too bad'); raise SystemExit(3)"])
 
 
 def test_the_table_prints_and_its_json_holds_every_sample(tmp_path: Path) -> None:
