@@ -292,19 +292,18 @@ def _measure_cell(
 
 
 def summary_line(report: Path) -> str:
-    """Warm medians of a report's first benchmark, for the display: `tg 36.12 tok/s, pp 612.50 tok/s (n=4)`."""
+    """Warm medians of a report's first benchmark, for the display: `tg 36.12 tok/s (n=4), pp 612.50 tok/s (n=4)`."""
     from recipegen.results.report import load_report, metric_values
     from recipegen.stats import summarize
 
     benchmark = load_report(report)["benchmarks"][0]
-    parts, n = [], 0
+    parts = []
     for label, metric in (("tg", "tg_throughput"), ("pp", "pp_throughput")):
         values = metric_values(benchmark, metric)
         if values:
             summary = summarize(values, drop_first=True)
-            parts.append(f"{label} {summary.median:.2f} tok/s")
-            n = summary.n
-    return f"{', '.join(parts)} (n={n})"
+            parts.append(f"{label} {summary.median:.2f} tok/s (n={summary.n})")
+    return ", ".join(parts)
 
 
 def _docker_version() -> str | None:
