@@ -100,14 +100,10 @@ def examine(source: str) -> tuple[str, ast.Assign]:
         tree = ast.parse(source)
     except SyntaxError as error:
         raise Refused(f"{FILE} is not Python that {sys.version.split()[0]} understands: {error}") from None
-    functions = [
-        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == FUNCTION
-    ]
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == FUNCTION]
     if len(functions) != 1:
         raise Refused(f"{FILE} defines {FUNCTION} {len(functions)} times, not once")
-    reads = [
-        node for node in ast.walk(functions[0]) if isinstance(node, ast.Call) and ast.unparse(node) == READ
-    ]
+    reads = [node for node in ast.walk(functions[0]) if isinstance(node, ast.Call) and ast.unparse(node) == READ]
     if not reads:
         raise Refused(f"{FUNCTION} in {FILE} does not read {READ}: no DFlash here, or done another way")
     statements = [

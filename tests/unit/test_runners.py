@@ -19,6 +19,7 @@ from recipegen.errors import EnvironmentLacks, MeasurementFailed
 from recipegen.runners import local
 from recipegen.runners.base import (
     ServerPlan,
+    every_ten_seconds,
     free_port,
     is_ready,
     port_free,
@@ -382,3 +383,12 @@ def served(tmp_path: Path) -> Iterator[str]:
     with LocalServer(plan) as server:
         wait_ready(server, plan, silent, sleep=lambda _s: time.sleep(0.02))
         yield plan.base_url
+
+
+def test_a_waiting_user_gets_a_line_every_ten_seconds() -> None:
+    said: list[str] = []
+    tick = every_ten_seconds(said.append)
+    for seconds in (0.0, 0.5, 9.9, 10.1, 15.0, 20.2):
+        tick(seconds, f"log at {seconds}" + "x" * 500)
+    assert [line.split("  ")[1] for line in said] == ["0 s", "10 s", "20 s"]
+    assert max(map(len, said)) < 140

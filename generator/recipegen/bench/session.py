@@ -8,13 +8,13 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recipegen.engines import engine
 from recipegen.engines.benchy import PROGRAM, bench_command
 from recipegen.errors import EnvironmentLacks, MeasurementFailed, RecipegenError
 from recipegen.results.store import CellRecord, RunStatus, RunWriter, new_run, status_of
-from recipegen.runners.base import Server, ServerPlan, wait_ready
+from recipegen.runners.base import Server, ServerPlan, every_ten_seconds, wait_ready
 from recipegen.runners.plan import HostOptions, model_facts, plan_server, require_models, server_of
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _serve_and_measure(
     if server.note:
         display.note(server.note)
     display.note(f"{plan.title}: waiting for {plan.base_url}")
-    ready_s = wait_ready(server, plan, _ticker(display))
+    ready_s = wait_ready(server, plan, every_ten_seconds(display.note))
     facts = server.facts()
     record["image"] = facts["image"]
     # llama.cpp out of a wheel does not know its own build; then the wheel's version says it.
@@ -311,15 +311,3 @@ def _docker_version() -> str | None:
 
     version = docker.connect().version().get("Version")
     return str(version) if version else None
-
-
-def _ticker(display: Display) -> Any:
-    shown = -10.0
-
-    def tick(seconds: float, line: str) -> None:
-        nonlocal shown
-        if seconds - shown >= 10:
-            shown = seconds
-            display.note(f"  {seconds:.0f} s  {line[:120]}")
-
-    return tick

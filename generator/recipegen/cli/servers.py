@@ -49,7 +49,7 @@ def up_command(
       recipegen up smoke-vllm-cpu
       recipegen up smoke-llamacpp --runner local --port 8090
     """
-    from recipegen.runners.base import wait_ready
+    from recipegen.runners.base import every_ten_seconds, wait_ready
     from recipegen.runners.plan import HostOptions, plan_server, require_models, server_of
 
     workspace = Workspace.open(root)
@@ -65,7 +65,7 @@ def up_command(
         if server.note:
             click.echo(server.note)
         click.echo(f"waiting for {plan.base_url} …")
-        seconds = wait_ready(server, plan, _ticker())
+        seconds = wait_ready(server, plan, every_ten_seconds(click.echo))
         click.echo(f"{plan.title} is ready after {seconds:.0f} s: {plan.base_url}/v1")
         if runner == "local":
             click.echo("Ctrl-C takes it down")
@@ -75,18 +75,6 @@ def up_command(
         raise
     if runner == "docker":
         click.echo(f"recipegen logs {name} shows its log, recipegen down {name} takes it down")
-
-
-def _ticker() -> Any:
-    shown = -10.0
-
-    def tick(seconds: float, line: str) -> None:
-        nonlocal shown
-        if seconds - shown >= 10:
-            shown = seconds
-            click.echo(f"  {seconds:4.0f} s  {line[:150]}")
-
-    return tick
 
 
 def _wait_for_end(server: Any) -> None:

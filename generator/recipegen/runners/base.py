@@ -4,6 +4,7 @@ starting one (`docker_runner`, `local`, `endpoint`) and nothing about what is me
 from __future__ import annotations
 
 import http.client
+import math
 import signal
 import socket
 import threading
@@ -218,6 +219,19 @@ def wait_ready(
             )
         on_tick(waited, server.log_tail(1).strip())
         sleep(POLL_S)
+
+
+def every_ten_seconds(say: Callable[[str], None]) -> Callable[[float, str], None]:
+    """An `on_tick` for `wait_ready`: a line with the time and the log's last line, at most every ten seconds."""
+    shown = -math.inf
+
+    def tick(seconds: float, line: str) -> None:
+        nonlocal shown
+        if seconds - shown >= 10:
+            shown = seconds
+            say(f"  {seconds:.0f} s  {line[:120]}")
+
+    return tick
 
 
 def is_ready(plan: ServerPlan) -> bool:
