@@ -197,3 +197,4 @@ def test_a_running_server_is_measured_but_not_ours(gemma: Path, new_repository: 
     assert record["server"]["started_by_us"] is False
     assert record["server"]["argv"] is None
     assert record["host"] is None
+    assert record["models"] == []

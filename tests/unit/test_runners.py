@@ -27,6 +27,7 @@ from recipegen.runners.base import (
     signals_held,
     wait_ready,
 )
+from recipegen.runners.docker_runner import make_caches
 from recipegen.runners.endpoint import EndpointServer
 from recipegen.runners.engine_version import reported_version, served_models
 from recipegen.runners.http import get, get_json, host_and_port, server_root
@@ -392,3 +393,11 @@ def test_a_waiting_user_gets_a_line_every_ten_seconds() -> None:
         tick(seconds, f"log at {seconds}" + "x" * 500)
     assert [line.split("  ")[1] for line in said] == ["0 s", "10 s", "20 s"]
     assert max(map(len, said)) < 140
+
+
+def test_a_cache_begins_empty_and_a_missing_model_stays_missing(tmp_path: Path) -> None:
+    cache, models = tmp_path / "a" / "cache", tmp_path / "models"
+    make_caches(((str(cache), "/root/.cache/vllm", False), (str(models), "/models", True), ("named", "/v", False)))
+    assert cache.is_dir()
+    assert not models.exists()
+    assert not Path("named").exists()

@@ -105,6 +105,7 @@ def measure(request: Request, display: Display) -> list[RunOutcome]:
     spec = request.spec
     program = benchy_program(spec.bench.tool)
     for variant in request.variants:
+        plan_server(spec, variant, request.options)  # a wrong address is told before a record is begun
         require_models(spec, variant, request.options)
     corpora = stage_corpora(spec, request.cells)
     if request.options.runner == "docker":
@@ -163,10 +164,11 @@ def _measure_variant(
         runner=options.runner,
         llama_benchy=spec.bench.tool,
     )
-    # What an endpoint runs on is not known: it may be another host.
-    record["host"] = facts if options.runner != "endpoint" else None
     record["engine"] = {"name": spec.engine.name, "version": None}
-    record["models"] = model_facts(spec, variant, options)
+    if options.runner != "endpoint":
+        # What a server that is there already runs on, and which files it opened, is not known.
+        record["host"] = facts
+        record["models"] = model_facts(spec, variant, options)
     writer = RunWriter(request.folder, record)
     plan = plan_server(spec, variant, options, log_path=writer.folder / "server.log", run=writer.folder.name)
     server = server_of(plan, options.runner)
@@ -183,7 +185,7 @@ def _measure_variant(
         raise
     except MeasurementFailed as failure:
         error = failure.message.partition("\n")[0]
-        for line in (*failure.message.splitlines(), failure.hint):
+        for line in filter(None, (*failure.message.splitlines(), failure.hint)):
             display.note(line)
     except RecipegenError as failure:
         error = failure.message

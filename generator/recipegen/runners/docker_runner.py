@@ -53,6 +53,7 @@ class DockerServer(StartedServer):
             )
         self._image = docker.image_facts(client, options.image)
         if docker.is_local_daemon():
+            make_caches(options.volumes)
             # With the network "host" Docker itself would not notice.
             require_port(plan.host, plan.port)
         how = {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name not in ("port", "run")}
@@ -120,3 +121,14 @@ class DockerServer(StartedServer):
             finally:
                 docker.remove(container)
                 self._container = None
+
+
+def make_caches(volumes: tuple[docker.Volume, ...]) -> None:
+    """Makes the folders that a container may write to: a cache begins empty. Missing models are an error later.
+
+    Args:
+        volumes: as in `ContainerOptions`.
+    """
+    for source, _, read_only in volumes:
+        if not read_only and source.startswith("/"):
+            Path(source).mkdir(parents=True, exist_ok=True)

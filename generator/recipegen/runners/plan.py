@@ -4,6 +4,7 @@ addresses, environment; starts nothing."""
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -132,9 +133,9 @@ def server_of(plan: ServerPlan, runner: RunnerName) -> Server:
     return EndpointServer(plan)
 
 
-def _given(knobs: object, **values: str) -> dict[str, str]:
+def _given(knobs: Mapping[str, str], **values: str) -> dict[str, str]:
     """Those of the values that the command has a knob for."""
-    return {name: value for name, value in values.items() if name in knobs}  # type: ignore[operator]
+    return {name: value for name, value in values.items() if name in knobs}
 
 
 def _host_paths(options: HostOptions) -> dict[str, str]:
@@ -179,13 +180,16 @@ def require_models(spec: Spec, variant: str, options: HostOptions) -> None:
 
 
 def model_facts(spec: Spec, variant: str, options: HostOptions) -> list[dict[str, object]]:
-    """What the variant opens, for the record: source, revision, folder, size in bytes (None when not here)."""
+    """What the variant opens, for the record: source, folder, size in bytes (None when it lies in a cache).
+
+    The revision is the one that the recipe asks for.
+    """
     facts: list[dict[str, object]] = []
     for key in used_models(spec, variant):
         model = spec.models[key]
         source = model.hf_id or (f"pypi:{model.pypi.package}=={model.pypi.version}" if model.pypi else model.generate)
         folder = options.models_dir / str(model.folder)
-        here = options.runner != "endpoint" and spec.run.models == "folders" and folder.is_dir()
+        here = spec.run.models == "folders" and folder.is_dir()
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if here else None
         facts.append({"key": key, "source": source, "revision": model.revision, "folder": model.folder, "bytes": size})
     return facts
