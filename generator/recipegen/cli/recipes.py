@@ -172,10 +172,9 @@ def catalog_show(entry: str, as_json: bool) -> None:
 
 @click.command("lint")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--strict", is_flag=True, help="Warnings fail as errors do.")
 @root_option
 @json_option
-def lint_command(names: tuple[str, ...], strict: bool, root: Path | None, as_json: bool) -> None:
+def lint_command(names: tuple[str, ...], root: Path | None, as_json: bool) -> None:
     """Check recipes, all by default: every problem with file, line, column, cause and remedy.
 
     \b
