@@ -7,15 +7,18 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from recipegen.catalog import builtin_corpora, default_corpora, hardware_profiles
-from recipegen.engines import engine
+from recipegen.engines import engine, engine_names
 from recipegen.engines.base import EngineAdapter, flag_key
-from recipegen.engines.command import model_references
+from recipegen.engines.command import is_model_reference, model_references
+from recipegen.engines.container import COMPILE_CACHES
 from recipegen.errors import Problem
 from recipegen.load.messages import near_miss
 from recipegen.load.yamldoc import Document, Path_
 from recipegen.spec.completed import MAIN_MODEL
-from recipegen.spec.model import MODEL_REFERENCE, Cell
+from recipegen.spec.model import MODEL_REFERENCE, Cell, RelPath
 
 KNOBS = frozenset(
     [
@@ -104,7 +107,10 @@ def _models(reader: _Reader) -> Iterator[Problem]:
             continue
         sources = [key for key in ("hf_id", "pypi", "generate") if body.get(key) is not None]
         dotted = ".".join(map(str, path))
-        if len(sources) != 1:
+        if reader.root.get("missing") and not sources:
+            if not body.get("folder"):
+                yield reader.problem(path, f"{dotted} has no source, so it needs a folder", "the name the source uses")
+        elif len(sources) != 1:
             given = " and ".join(sources) or "none of them"
             yield reader.problem(path, f"{dotted} needs exactly one of hf_id, pypi, generate; it has {given}")
         elif hf_cache and sources[0] != "hf_id":
@@ -204,7 +210,7 @@ def _drops(reader: _Reader, variant: str, key: str, known: set[str], what: str) 
 
 def _flags(reader: _Reader) -> Iterator[Problem]:
     name = reader.text("engine", "name")
-    adapter = engine(name) if name in ("vllm", "llama.cpp") else None
+    adapter = engine(name) if name in engine_names() else None
     knobs = KNOBS | set(adapter.knob_flags.values() if adapter else ())
     models = {MAIN_MODEL, *reader.mapping("models")}
     used: set[str] = set()
@@ -247,7 +253,11 @@ def _flag_value(
     reader: _Reader, path: Path_, flag: str, value: Any, models: set[str], adapter: EngineAdapter | None
 ) -> Iterator[Problem]:
     if _crowded_reference(value):
-        yield reader.problem(path, f"flag {flag!r}: {MODEL_REFERENCE} stands alone in its mapping")
+        yield reader.problem(
+            path,
+            f"flag {flag!r}: {MODEL_REFERENCE} stands alone in its mapping, or with a path",
+            "path: a file or folder in the model's folder, of plain names",
+        )
     if adapter and flag_key(flag) in adapter.knob_flags and isinstance(value, str) and value.startswith("-"):
         yield reader.problem(
             path,
@@ -268,7 +278,16 @@ def _flag_value(
             )
 
 
+_RELATIVE = TypeAdapter(RelPath)
+
+
 def _crowded_reference(value: Any) -> bool:
+    if is_model_reference(value) and "path" in value:
+        try:
+            _RELATIVE.validate_python(value["path"], strict=True)
+        except ValidationError:
+            return True
+        return False
     if isinstance(value, dict):
         return (MODEL_REFERENCE in value and len(value) > 1) or any(map(_crowded_reference, value.values()))
     return isinstance(value, list) and any(map(_crowded_reference, value))
@@ -346,6 +365,7 @@ def _other(reader: _Reader, patches: Collection[str] | None) -> Iterator[Problem
             f"there is no hardware profile {hardware!r}",
             near_miss(hardware, hardware_profiles()),
         )
+    yield from _record(reader)
     for variable in reader.mapping("image", "env"):
         if variable in KNOBS:
             yield reader.problem(
@@ -357,6 +377,20 @@ def _other(reader: _Reader, patches: Collection[str] | None) -> Iterator[Problem
     for at, patch in enumerate(_items(reader.mapping("image").get("patches"))):
         if isinstance(patch, str) and patch not in patches:
             yield reader.problem(("image", "patches", at), f"there is no patch {patch!r}", near_miss(patch, patches))
+
+
+def _record(reader: _Reader) -> Iterator[Problem]:
+    """What only a recipe may have that says what is missing, because nobody can run it."""
+    name = reader.text("engine", "name")
+    if reader.mapping("run").get("compile_cache") is True and name in engine_names() and name not in COMPILE_CACHES:
+        yield reader.problem(("run", "compile_cache"), f"where {name} keeps compiled code is not known")
+    if reader.root.get("missing"):
+        return
+    hint = "say under `missing` what a run would need; the recipe is a record then"
+    if name == "other":
+        yield reader.problem(("engine", "name"), "recipegen cannot start an engine of the kind `other`", hint)
+    if reader.text("image", "mode") == "none":
+        yield reader.problem(("image", "mode"), "a recipe without an image cannot be run", hint)
 
 
 def _items(value: Any) -> list[Any]:

@@ -20,7 +20,7 @@ from recipegen.spec.completed import (
     Spec,
     cell_id,
 )
-from recipegen.spec.model import Bench, Cell, Corpus, Image, Model, Recipe, SourceImage, Variant, WheelsImage
+from recipegen.spec.model import Bench, Cell, Corpus, Image, Model, NoImage, Recipe, SourceImage, Variant, WheelsImage
 
 
 def complete(recipe: Recipe) -> Spec:
@@ -56,6 +56,8 @@ def complete(recipe: Recipe) -> Spec:
         healthy_log=recipe.healthy_log,
         pitfalls=recipe.pitfalls,
         published=recipe.published,
+        missing=recipe.missing,
+        silenced=recipe.silenced,
     )
 
 
@@ -66,6 +68,10 @@ def _model(model: Model) -> Model:
 
 
 def _image(image: Image, adapter: EngineAdapter, hardware: HardwareProfile) -> ResolvedImage:
+    cpu = hardware.gpu is None
+    if isinstance(image, NoImage):
+        unknown: dict[str, Any] = {"transformers": None, "arch_list": None, "env": {}}
+        return ResolvedImage(mode=image.mode, base=image.base or "", apt=(), pip=(), patches=(), cpu=cpu, **unknown)
     transformers = image.transformers or adapter.default_transformers
     own: dict[str, Any] = {}
     if isinstance(image, WheelsImage):
@@ -84,7 +90,8 @@ def _image(image: Image, adapter: EngineAdapter, hardware: HardwareProfile) -> R
         apt=image.apt,
         pip=image.pip,
         patches=image.patches,
-        cpu=hardware.gpu is None,
+        files=image.files,
+        cpu=cpu,
         torch_version=torch.version if torch else None,
         torch_index_url=torch.index_url if torch else None,
         **own,
@@ -101,7 +108,7 @@ def _variant(name: str, variant: Variant, recipe: Recipe, adapter: EngineAdapter
         name=name,
         title=variant.title or name,
         script=script_name(name, recipe.headline),
-        method=adapter.method(flags),
+        method=variant.method or adapter.method(flags),
         model=variant.model or MAIN_MODEL,
         flags=flags,
         env=env,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from recipegen.render.templates import Templates
     from recipegen.spec.completed import Spec
 
+OWN_FILE_LIMIT = 1 << 20
+"""A chat template or a parser is a few kilobytes; what is larger than 1 MiB does not belong into a kit."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -102,7 +105,28 @@ class Workspace:
         """The rendered kit of a recipe, in memory."""
         from recipegen.render.kit import render_kit
 
-        return render_kit(spec, self.templates, self.patches)
+        return render_kit(spec, self.templates, self.patches, self._own_files(spec))
+
+    def _own_files(self, spec: Spec) -> dict[str, bytes]:
+        from recipegen.files import read_bounded
+        from recipegen.render.kit import OWN_FILES
+
+        folder = self.folder(spec) / OWN_FILES
+        return {path: read_bounded(folder / path, OWN_FILE_LIMIT) for path in spec.image.files}
+
+    def runnable(self, name: str) -> Spec:
+        """One recipe that can be built and run.
+
+        Raises:
+            RecipegenError: it is a record, or it is for several machines.
+        """
+        spec = self.spec(name)
+        if spec.missing:
+            raise RecipegenError(
+                f"{name} is a record of what others published: {spec.missing[0]}",
+                hint=f"`recipegen show {name}` says what else is missing",
+            )
+        return spec
 
     def folder(self, spec: Spec) -> Path:
         """The folder of a recipe."""

@@ -92,7 +92,7 @@ def download_command(name: str, variant: str | None, models_dir: Path | None, ro
     from recipegen import proc
 
     workspace = Workspace.open(root)
-    spec = workspace.spec(name)
+    spec = workspace.runnable(name)
     extra = {"PYTHON": sys.executable} | ({"MODELS_DIR": str(models_dir)} if models_dir else {})
     script = workspace.folder(spec) / "scripts" / "download_models.sh"
     if not script.is_file():
@@ -124,7 +124,7 @@ def build_command(name: str, base_image: str | None, no_cache: bool, network: st
     from recipegen.images import build_image
 
     workspace = Workspace.open(root)
-    spec = workspace.spec(name)
+    spec = workspace.runnable(name)
     require_rendered(workspace, name)
     tag = build_image(
         spec,

@@ -78,7 +78,7 @@ def bench_command(
     if base_url is not None and runner not in (None, "endpoint"):
         raise click.UsageError("--base-url names a server that is there already: it goes with --runner endpoint only")
     workspace = Workspace.open(root)
-    spec = workspace.spec(name)
+    spec = workspace.runnable(name)
     kit_sha256 = require_rendered(workspace, name)
     meant = tuple(key for key, variant in spec.variants.items() if variant.measure)
     if (runner == "endpoint" or base_url) and len(variants) != 1 and len(meant) != 1:

@@ -53,7 +53,7 @@ def up_command(
     from recipegen.runners.plan import HostOptions, plan_server, require_models, server_of
 
     workspace = Workspace.open(root)
-    spec = workspace.spec(name)
+    spec = workspace.runnable(name)
     chosen = variant_of(spec, variant)
     given: dict[str, Any] = {"models_dir": models_dir} if models_dir else {}
     options = HostOptions(runner=runner, host=host, port=port, **given)  # type: ignore[arg-type]

@@ -13,10 +13,11 @@ from recipegen.engines.command import (
     json_arg,
     model_references,
     plain_text,
+    referred_place,
 )
 from recipegen.quoting import Arg, Var, compact_json, literal
 from recipegen.spec.completed import Spec
-from recipegen.spec.model import MODEL_REFERENCE, Model
+from recipegen.spec.model import Model
 
 AUTOREGRESSIVE = "AR"
 """Name of the speculative method of a server that has none."""
@@ -108,7 +109,7 @@ class EngineAdapter(ABC):
             yield (flag_word(key),)
             yield from literal(*(plain_text(item) for item in value))
         elif is_model_reference(value):
-            yield from self.value(key, places[value[MODEL_REFERENCE]])
+            yield from self.value(key, referred_place(value, places))
         elif key in self.knob_flags and not any(model_references(value)):
             knob = self.knob_flags[key]
             knobs[knob] = compact_json(value) if isinstance(value, dict) else plain_text(value)

@@ -58,8 +58,14 @@ ModelPlace = Mapping[str, Arg]
 
 
 def is_model_reference(value: Any) -> bool:
-    """Whether a flag's value is `{$model: KEY}`."""
-    return isinstance(value, dict) and set(value) == {MODEL_REFERENCE}
+    """Whether a flag's value is `{$model: KEY}` or `{$model: KEY, path: P}`."""
+    return isinstance(value, dict) and MODEL_REFERENCE in value and set(value) <= {MODEL_REFERENCE, "path"}
+
+
+def referred_place(value: Mapping[str, Any], places: ModelPlace) -> Arg:
+    """The place that a reference stands for: the model's own, or one in it."""
+    place = places[value[MODEL_REFERENCE]]
+    return (*place, f"/{value['path']}") if "path" in value else place
 
 
 def model_references(value: Any) -> Iterator[str]:
@@ -82,7 +88,7 @@ def json_arg(value: Any, places: ModelPlace) -> Arg:
 def _json_parts(value: Any, places: ModelPlace) -> Iterator[Part]:
     if is_model_reference(value):
         yield '"'
-        for part in places[value[MODEL_REFERENCE]]:
+        for part in referred_place(value, places):
             yield part if isinstance(part, Var) else compact_json(part)[1:-1]
         yield '"'
     elif isinstance(value, dict):

@@ -160,14 +160,16 @@ def _published(entry: IndexEntry, notes: _Notes) -> str:
         figures.sort(key=lambda figure: not _same_shape(figure, entry))
         if figures:
             figure = figures[0]
-            tokens = f"tg{figure.tg}" if metric == "tg" else f"pp{figure.pp}"
+            tokens = f"{metric}{(figure.tg if metric == 'tg' else figure.pp) or ''}"
             value = markdown_link(number(figure.value), figure.source)
             shown.append(f"{tokens} {value} {notes.mark(conditions(figure))}")
     return ", ".join(shown) or NOTHING
 
 
 def _same_shape(figure: Published, entry: IndexEntry) -> bool:
-    return (figure.pp, figure.tg, figure.depth) == (entry.cell.pp, entry.cell.tg, entry.cell.depth)
+    cell = entry.cell
+    shape = (figure.pp, figure.tg, figure.depth, figure.concurrency)
+    return shape == (cell.pp, cell.tg, cell.depth, cell.concurrency)
 
 
 def _around(text: str) -> tuple[str, str, str]:

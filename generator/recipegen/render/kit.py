@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,8 @@ from recipegen.render.patches import Patch, find_patches
 from recipegen.render.templates import Templates
 from recipegen.spec.completed import Spec
 
+OWN_FILES = "files"
+"""Folder of a recipe that holds the files of `image.files`; the only part of a kit that is written by hand."""
 MANIFEST = "SHA256SUMS"
 """List of the kit's files in the form of sha256sum; also how a hand-edited file is told from a stale one."""
 
@@ -38,13 +40,16 @@ _SCRIPT = 0o755
 _Add = Callable[..., None]
 
 
-def render_kit(spec: Spec, templates: Templates, patches: dict[str, Patch]) -> Kit:
-    """All files of a recipe's kit, the manifest included.
+def render_kit(
+    spec: Spec, templates: Templates, patches: dict[str, Patch], own_files: Mapping[str, bytes] | None = None
+) -> Kit:
+    """All files of a recipe's kit, the manifest included. The kit of a record is its README.
 
     Args:
         spec: the completed recipe.
         templates: where templates are found.
         patches: the patches of the repository, by id; those that the recipe names must be there.
+        own_files: content of the files that `image.files` names.
 
     Raises:
         RecipegenError: a template of the repository does not work.
@@ -63,12 +68,17 @@ def render_kit(spec: Spec, templates: Templates, patches: dict[str, Patch]) -> K
     def add(path: str, template: str, mode: int = 0o644, **more: object) -> None:
         kit[path] = File(templates.render(template, **shared, **more).encode(), mode)
 
-    _add_image(spec, add)
-    _add_readme(spec, add)
-    _add_servers(spec, add)
-    _add_bench(spec, add)
-    for path, file in _verbatim(spec, templates, patches):
-        kit[path] = file
+    if spec.missing:
+        _add_readme(spec, add, "kit/README.record.md.j2")
+    else:
+        _add_image(spec, add)
+        _add_readme(spec, add, "kit/README.md.j2")
+        _add_servers(spec, add)
+        _add_bench(spec, add)
+        for path, file in _verbatim(spec, templates, patches):
+            kit[path] = file
+        for path, data in (own_files or {}).items():
+            kit[f"{OWN_FILES}/{path}"] = File(data)
     kit[MANIFEST] = File(manifest(kit).encode())
     return dict(sorted(kit.items()))
 
@@ -96,10 +106,10 @@ def _add_image(spec: Spec, add: _Add) -> None:
         )
 
 
-def _add_readme(spec: Spec, add: _Add) -> None:
+def _add_readme(spec: Spec, add: _Add, template: str) -> None:
     add(
         "README.md",
-        "kit/README.md.j2",
+        template,
         flags=context.flag_rows(spec),
         models=context.model_rows(spec),
         published=context.published_rows(spec),

