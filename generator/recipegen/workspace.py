@@ -12,8 +12,11 @@ from recipegen.errors import Problem, RecipegenError, SpecError
 from recipegen.load.repo import RECIPE_FILE, Repository, find_repository
 
 if TYPE_CHECKING:
+    from recipegen.lint.finding import Finding
+    from recipegen.lint.subject import Recipe as LintRecipe
     from recipegen.load.recipe import Loaded
     from recipegen.load.yamldoc import Document
+    from recipegen.lock import Lock
     from recipegen.render.kit import Kit
     from recipegen.render.patches import Patch
     from recipegen.render.templates import Templates
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 OWN_FILE_LIMIT = 1 << 20
 """A chat template or a parser is a few kilobytes; what is larger than 1 MiB does not belong into a kit."""
+
+LOG_LIMIT = 256 << 20
+"""A server's log of a long measurement is some megabytes."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +81,53 @@ class Workspace:
         return load_recipe(file, preset=preset_file, checks=(names, folder))
 
     def spec(self, name: str) -> Spec:
-        """One recipe with nothing left to default."""
+        """One recipe with nothing left to default, the pins of its lock put in where it has one."""
+        from recipegen.lock import pinned
+
+        spec, lock = self.unpinned(name), self.lock(name)
+        return spec if lock is None else pinned(spec, lock)
+
+    def unpinned(self, name: str) -> Spec:
+        """One recipe with nothing left to default, without the pins of its lock."""
         from recipegen.complete import complete
 
         return complete(self.load(name).recipe)
+
+    def lock(self, name: str) -> Lock | None:
+        """The pins of one recipe; None when it has no lock."""
+        from recipegen.lock import LOCK_FILE, read_lock
+
+        return read_lock(self.repository.folder(name) / LOCK_FILE)
+
+    def findings(self, name: str) -> list[Finding]:
+        """All lint findings on one recipe, worst first.
+
+        Raises:
+            SpecError: it cannot be read as a recipe.
+        """
+        from recipegen.lint.context import Context
+        from recipegen.lint.run import lint_recipe
+        from recipegen.lock import unpinned
+
+        recipe, lock = self.under_lint(name)
+        return lint_recipe(recipe, Context(self.patches, tuple(unpinned(recipe.spec, lock))))
+
+    def log_findings(self, name: str, variant: str | None, log: Path) -> list[Finding]:
+        """Lint findings on the server log that a variant of a recipe wrote."""
+        from recipegen.files import read_bounded
+        from recipegen.lint.run import lint_log
+
+        recipe, _ = self.under_lint(name)
+        text = read_bounded(log, LOG_LIMIT).decode("utf-8", errors="replace")
+        return lint_log(recipe, variant_of(recipe.spec, variant), text, served=True)
+
+    def under_lint(self, name: str) -> tuple[LintRecipe, Lock | None]:
+        """One recipe as the linter takes it, without the pins of its lock, and the lock."""
+        from recipegen.complete import complete
+        from recipegen.lint.subject import Recipe as LintRecipe
+
+        loaded = self.load(name)
+        return LintRecipe(complete(loaded.recipe), loaded.document), self.lock(name)
 
     def specs(self, names: Iterable[str] = ()) -> list[Spec]:
         """Several recipes, all by default.

@@ -1,25 +1,98 @@
-"""What is known of machines, texts and presets, as data files read when asked for. Owns no rules."""
+"""What is known of machines, models, images, texts and presets, as data files read when asked for. Owns no rules."""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import RecipegenError
 from recipegen.spec.completed import HardwareProfile
 
+if TYPE_CHECKING:
+    from recipegen.catalog.facts import ImageFacts, ModelFacts
+
 _HERE = Path(__file__).parent
+HARDWARE = _HERE / "hardware.yaml"
+MODELS = _HERE / "families"
+IMAGES = _HERE / "images.yaml"
 PRESETS = _HERE / "presets"
 CORPORA = _HERE / "corpora"
+
+
+def read_yaml(file: Path) -> Any:
+    """The plain data of one of the catalog's own files; its shape is checked by `catalog.check`, in the tests."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe loaders
+
+
+def read_hardware(file: Path) -> dict[str, HardwareProfile]:
+    """The hardware profiles of a file, by id.
+
+    Raises:
+        pydantic.ValidationError: a profile has a wrong field.
+    """
+    return {key: HardwareProfile(id=key, **body) for key, body in read_yaml(file).items()}
 
 
 @cache
 def hardware_profiles() -> dict[str, HardwareProfile]:
     """All hardware profiles by id."""
-    import yaml
+    return read_hardware(HARDWARE)
 
-    raw = yaml.safe_load((_HERE / "hardware.yaml").read_text(encoding="utf-8"))
-    return {key: HardwareProfile(id=key, **body) for key, body in raw.items()}
+
+@cache
+def model_facts() -> dict[str, ModelFacts]:
+    """What is known of models, by the slug of the base model."""
+    from recipegen.catalog.facts import ModelFile
+
+    files = (ModelFile.model_validate(read_yaml(file)) for file in sorted(MODELS.glob("*.yaml")))
+    return {model.id: model for file in files for model in file.models}
+
+
+@cache
+def _models_by_repository() -> dict[str, ModelFacts]:
+    return {name.casefold(): model for model in model_facts().values() for name in model.repositories()}
+
+
+def facts_of(hf_id: str | None, base_model: str | None = None) -> ModelFacts | None:
+    """What is known of the model in a hub repository; None when nothing is.
+
+    Args:
+        hf_id: the repository that is served, quantized or not; case does not matter.
+        base_model: the repository it was made from, asked for when hf_id is not known.
+    """
+    for name in (hf_id, base_model):
+        if name and (known := _models_by_repository().get(name.casefold())):
+            return known
+    return None
+
+
+@cache
+def all_image_facts() -> tuple[ImageFacts, ...]:
+    """What is known of images, in the order of the file."""
+    from recipegen.catalog.facts import ImageFile
+
+    return ImageFile.model_validate(read_yaml(IMAGES)).images
+
+
+def image_facts(reference: str) -> ImageFacts | None:
+    """What is known of a container image; None when nothing is.
+
+    Args:
+        reference: as a Dockerfile names it. The exact tag comes first, then the first pattern that matches. A digest
+            is set aside: what is known of a moving tag need not hold for it.
+    """
+    name, _, digest = reference.removeprefix("docker.io/").partition("@")
+    if not digest and ":" not in name.rpartition("/")[2]:
+        name += ":latest"  # as Docker reads it
+    images = all_image_facts()
+    exact = (image for image in images if image.reference == name)
+    pattern = (image for image in images if image.matches and re.fullmatch(image.matches, name))
+    return next(exact, None) or next(pattern, None)
 
 
 @cache

@@ -28,7 +28,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("recipes", "List the recipes of this repository."),
     "show": ("recipes", "Show one recipe, as written or completed."),
     "catalog": ("recipes", "List or show presets and hardware profiles."),
-    "lint": ("recipes", "Check recipes and say what is wrong, with file and line."),
+    "lint": ("lint", "Check recipes and say what is wrong, with file, line, source and remedy."),
+    "explain": ("lint", "Print a lint rule, or all of them."),
     "schema": ("recipes", "Print the JSON Schema of recipe.yaml."),
     "render": ("kits", "Render the kits of recipes, or check that they are up to date."),
     "download": ("kits", "Fetch the models of a recipe."),
@@ -105,15 +106,15 @@ def json_option(function: click.decorators.FC) -> click.decorators.FC:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(function)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text for a terminal: a control character in a file's name or value is shown, not obeyed."""
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _print_problem(problem: Problem) -> None:
-    click.echo(f"{click.style(_plain(str(problem.where)), bold=True)}: {_plain(problem.message)}", err=True)
+    click.echo(f"{click.style(plain(str(problem.where)), bold=True)}: {plain(problem.message)}", err=True)
     if problem.hint:
-        click.echo(f"    {_plain(problem.hint)}", err=True)
+        click.echo(f"    {plain(problem.hint)}", err=True)
 
 
 def report(error: RecipegenError) -> None:
@@ -122,9 +123,9 @@ def report(error: RecipegenError) -> None:
         for problem in error.problems:
             _print_problem(problem)
     where = f"{error.where}: " if error.where else ""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {_plain(where + error.message)}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {plain(where + error.message)}", err=True)
     if error.hint:
-        click.echo(f"  {_plain(error.hint)}", err=True)
+        click.echo(f"  {plain(error.hint)}", err=True)
 
 
 def _trace(debug: bool) -> None:
@@ -164,7 +165,7 @@ def main() -> None:
         sys.exit(EXIT_ENVIRONMENT)
     except Exception as error:
         _trace(debug)
-        click.echo(_plain(f"error: unexpected {type(error).__name__}: {error}"), err=True)
+        click.echo(plain(f"error: unexpected {type(error).__name__}: {error}"), err=True)
         click.echo(
             "  this is a fault of recipegen: run again with --debug before the command and report its output",
             err=True,

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from recipegen.cli import cli
+from recipegen.lint.page import rules_page
 from recipegen.spec.schema import SCHEMA_FILE, schema_text
 
 HELP = Path(__file__).with_name("help.txt")
@@ -21,7 +22,8 @@ def help_text() -> str:
 
 def generated() -> dict[Path, str]:
     """Path to text of every generated file of a source checkout."""
-    return {HELP: help_text(), Path(__file__).parents[3] / SCHEMA_FILE: schema_text()}
+    root = Path(__file__).parents[3]
+    return {HELP: help_text(), root / SCHEMA_FILE: schema_text(), root / "docs" / "rules.md": rules_page()}
 
 
 if __name__ == "__main__":

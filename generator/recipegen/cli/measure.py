@@ -110,6 +110,8 @@ def bench_command(
             click.echo(json.dumps({"event": "run", **asdict(outcome), "folder": str(outcome.folder)}))
         else:
             click.echo(f"{name}/{outcome.variant}: {outcome.status}, {outcome.folder}")
+    if not as_json:
+        _judge(workspace, name, [outcome.folder for outcome in outcomes])
     failed = [outcome for outcome in outcomes if outcome.status != "complete" and outcome.error]
     if failed:
         raise RecipegenError(
@@ -117,6 +119,16 @@ def bench_command(
             hint=f"what was measured is kept in {failed[0].folder}",
             exit_code=EXIT_MEASUREMENT,
         )
+
+
+def _judge(workspace: Workspace, name: str, runs: list[Path]) -> None:
+    """What the rules about logs and figures say of the runs just made."""
+    from recipegen.bench.judge import judge
+    from recipegen.cli.lint import print_findings
+
+    recipe, _ = workspace.under_lint(name)
+    for run in runs:
+        print_findings(judge(recipe, run), least="warning")
 
 
 @click.command("collect")

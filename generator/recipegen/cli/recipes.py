@@ -1,4 +1,4 @@
-"""Commands about recipes themselves: init, new, list, show, catalog, lint, schema."""
+"""Commands about recipes themselves: init, new, list, show, catalog, schema."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from recipegen.cli import json_option, root_option
-from recipegen.errors import CheckFailed, RecipegenError, SpecError
+from recipegen.errors import CheckFailed, RecipegenError
 from recipegen.workspace import Workspace
 
 
@@ -168,43 +168,6 @@ def catalog_show(entry: str, as_json: bool) -> None:
         click.echo(json.dumps(parse(read_text(file), file).data, indent=2))
     else:
         click.echo(read_text(file), nl=False)
-
-
-@click.command("lint")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@root_option
-@json_option
-def lint_command(names: tuple[str, ...], root: Path | None, as_json: bool) -> None:
-    """Check recipes, all by default: every problem with file, line, column, cause and remedy.
-
-    \b
-    Example:
-      recipegen lint qwen36-35b-dflash --json
-    """
-    workspace = Workspace.open(root)
-    checked = list(names) or workspace.repository.names()
-    try:
-        workspace.specs(checked)
-        problems = []
-    except SpecError as error:
-        problems = error.problems
-    if as_json:
-        findings = [
-            {
-                "file": str(p.where.file),
-                "line": p.where.line,
-                "column": p.where.column,
-                "severity": "error",
-                "message": p.message,
-                "hint": p.hint,
-            }
-            for p in problems
-        ]
-        click.echo(json.dumps({"checked": checked, "findings": findings}, indent=2))
-        raise SystemExit(2 if problems else 0)
-    if problems:
-        raise SpecError(problems)
-    click.echo(f"{len(checked)} recipe{'s' * (len(checked) != 1)} checked, nothing wrong")
 
 
 @click.command("schema")

@@ -15,6 +15,10 @@ from recipegen.workspace import Workspace, variant_of
 GRACE_S = 15.0
 
 
+START_LINES = 20_000
+"""Lines of a server's log that are judged when it is ready: all that it wrote while starting, and a bound."""
+
+
 @click.command("up")
 @click.argument("name")
 @click.option("--variant", metavar="V", help="Variant to serve; the headline by default.")
@@ -49,6 +53,8 @@ def up_command(
       recipegen up smoke-vllm-cpu
       recipegen up smoke-llamacpp --runner local --port 8090
     """
+    from recipegen.cli.lint import print_findings
+    from recipegen.lint.run import lint_log
     from recipegen.runners.base import every_ten_seconds, wait_ready
     from recipegen.runners.plan import HostOptions, plan_server, require_models, server_of
 
@@ -67,6 +73,9 @@ def up_command(
         click.echo(f"waiting for {plan.base_url} …")
         seconds = wait_ready(server, plan, every_ten_seconds(click.echo))
         click.echo(f"{plan.title} is ready after {seconds:.0f} s: {plan.base_url}/v1")
+        recipe, _ = workspace.under_lint(name)
+        log = server.log_tail(START_LINES)
+        print_findings(lint_log(recipe, chosen, log, served=False), least="warning")
         if runner == "local":
             click.echo("Ctrl-C takes it down")
             _wait_for_end(server)

@@ -36,18 +36,26 @@ class HardwareProfile(_Completed):
     Attributes:
         label: how the table names it.
         gpu: substring of the GPU's name as nvidia-smi prints it; None for a machine without one.
+        sm: compute architecture of its GPU, as CUDA writes it: sm_121.
         arch_list: TORCH_CUDA_ARCH_LIST for its GPU.
-        memory_gb: memory that the engine can use, GB (10^9 bytes); None when it varies.
-        bandwidth_gb_s: peak memory bandwidth, GB/s.
+        memory_gb: memory of one node that the engine can use, GB (10^9 bytes); None when it varies.
+        bandwidth_gb_s: peak memory bandwidth of one node, GB/s.
+        nodes: how many of these machines work together.
+        interconnect: what joins the nodes; None for a single one.
+        note: what else to know, in words.
     """
 
     id: str
     label: str
     gpu: str | None = None
+    sm: str | None = None
     arch_list: str | None = None
     cpu_arch: str | None = None
     memory_gb: float | None = None
     bandwidth_gb_s: float | None = None
+    nodes: int = Field(default=1, ge=1)
+    interconnect: str | None = None
+    note: str | None = None
     source: str
 
 
@@ -176,11 +184,14 @@ class Spec(_Completed):
         """Identity of what is built and measured. Prose, credit, status and figures of others are no part of it."""
         prose = {"title", "status", "license", "authors", "references", "description"}
         prose |= {"healthy_log", "pitfalls", "published", "missing", "silenced"}
+        hardware_prose = {"label", "source", "note", "sm", "interconnect"}
+        if self.hardware.nodes == 1:  # a single machine keeps the identity it had before clusters were known
+            hardware_prose.add("nodes")
         inner = {
             "models": {"__all__": {"notes", "license", "size_gb"}},
             "variants": {"__all__": {"title", "notes", "measure"}},
             "engine": {"notes"},
-            "hardware": {"label", "source"},
+            "hardware": hardware_prose,
         }
         if not self.image.files:  # younger than the first records, whose identity stays what it was
             inner["image"] = {"files"}

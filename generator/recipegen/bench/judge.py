@@ -1,0 +1,86 @@
+"""What the lint rules say of a measured run: of its server's log, of the figures of each cell. Owns turning a run into
+what the rules speak of; the rules are the linter's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from recipegen.errors import RecipegenError
+from recipegen.files import read_bounded
+from recipegen.lint.finding import Finding, merged
+from recipegen.lint.run import lint_log, lint_result
+from recipegen.lint.subject import Recipe
+from recipegen.results.report import ReportCell, load_benchmark, metric_values
+from recipegen.results.store import CellRecord, load_run
+from recipegen.stats import warm_median
+
+SERVER_LOG = "server.log"
+LOG_LIMIT = 256 << 20
+_ACCEPTANCE = re.compile(r"acceptance rate: ([0-9.]+)%")
+_LENGTH = re.compile(r"Mean acceptance length: ([0-9.]+)")
+"""vLLM's line `SpecDecoding metrics: Mean acceptance length: 2.72, … Avg Draft acceptance rate: 86.1%`."""
+
+
+def judge(recipe: Recipe, run: Path) -> list[Finding]:
+    """Lint findings on one run, worst first.
+
+    Args:
+        recipe: the recipe that was measured.
+        run: the run's folder.
+    """
+    record = load_run(run)
+    log = _log(run)
+    found = lint_log(recipe, record["variant"], log, served=True) if log else []
+    for cell in record["cells"]:
+        found += lint_result(recipe, record["variant"], cell_metrics(run, cell, log))
+    return merged(found)
+
+
+def _log(run: Path) -> str:
+    try:
+        return read_bounded(run / SERVER_LOG, LOG_LIMIT).decode("utf-8", errors="replace")
+    except RecipegenError:
+        return ""  # a measured endpoint has none
+
+
+def cell_metrics(run: Path, cell: CellRecord, log: str) -> dict[str, Any]:
+    """What is known of a measured cell, by the names that rules use.
+
+    Returns:
+        pp_tokens, tg_tokens, depth, concurrency, runs, failed_requests; of a cell that is done also tg and pp (tok/s,
+        warm medians), ttfr (ms), n (samples after the first) and spread (largest over smallest warm tg); of a
+        speculative server acceptance (share of drafted tokens, 0 to 1) and acceptance_length (tokens), both
+        the mean of the log's lines.
+    """
+    found: dict[str, Any] = {
+        "pp_tokens": cell["pp"],
+        "tg_tokens": cell["tg"],
+        **{key: cell[key] for key in ("depth", "concurrency", "runs", "failed_requests")},
+        **dict(_acceptance(log)),
+    }
+    if cell["status"] != "done" or cell["file"] is None:
+        return found
+    shape = ReportCell(cell["pp"], cell["tg"], cell["depth"], cell["concurrency"], False)
+    names = {"tg": "tg_throughput", "pp": "pp_throughput", "ttfr": "ttfr"}
+    try:
+        benchmark = load_benchmark(run / cell["file"], shape, cell["sha256"], list(names.values()))
+    except RecipegenError:
+        return found  # the table's own checks report it
+    for key, name in names.items():
+        samples = metric_values(benchmark, name)
+        if samples:
+            found[key], count = warm_median(samples)
+            found.setdefault("n", count)
+        if key == "tg" and len(samples) > 1:
+            found["spread"] = max(samples[1:]) / max(min(samples[1:]), 1e-9)
+    return found
+
+
+def _acceptance(log: str) -> Iterator[tuple[str, float]]:
+    for key, pattern, scale in (("acceptance", _ACCEPTANCE, 100.0), ("acceptance_length", _LENGTH, 1.0)):
+        values = [float(text) / scale for text in pattern.findall(log)]
+        if values:
+            yield key, sum(values) / len(values)

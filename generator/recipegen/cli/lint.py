@@ -1,0 +1,193 @@
+"""Commands of the linter: lint, explain. Owns how findings are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recipegen.cli import json_option, plain, root_option
+from recipegen.errors import EXIT_FINDINGS, EXIT_USAGE, Problem, RecipegenError, SpecError
+from recipegen.workspace import Workspace
+
+if TYPE_CHECKING:
+    from recipegen.lint.finding import Finding
+    from recipegen.lint.rule import Rule
+
+_LEVELS = ("error", "warning", "info")
+_COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
+
+
+@click.command("lint")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@click.option("--severity", type=click.Choice(_LEVELS), default="info", help="Least severity to show.  [info]")
+@click.option("--log", "log", type=click.Path(path_type=Path), help="Judge this server log by the rules about logs.")
+@click.option("--variant", metavar="V", help="Variant that wrote the log; the headline by default.")
+@root_option
+@json_option
+def lint_command(
+    names: tuple[str, ...],
+    strict: bool,
+    severity: str,
+    log: Path | None,
+    variant: str | None,
+    root: Path | None,
+    as_json: bool,
+) -> None:
+    """Check recipes, all by default: every finding with file, line, cause, source and remedy.
+
+    Errors make it fail (exit code 1), with --strict warnings too. A recipe that cannot be read at all is exit code 2.
+    A finding that does not apply is silenced in the recipe, with a reason: `silenced: {RULE_ID: reason}`.
+
+    \b
+    Examples:
+      recipegen lint qwen36-35b-dflash
+      recipegen lint --strict --severity warning
+      recipegen lint qwen36-35b-dflash --log server.log --variant dflash
+    """
+    workspace = Workspace.open(root)
+    checked = list(dict.fromkeys(names)) or workspace.repository.names()
+    if log is not None and len(names) != 1:
+        raise click.UsageError("--log needs the one recipe whose server wrote it")
+    problems: list[Problem] = []
+    found: list[Finding] = []
+    for name in checked:
+        try:
+            found += workspace.log_findings(name, variant, log) if log else workspace.findings(name)
+        except SpecError as error:
+            problems += error.problems
+    shown = _at_least(found, severity)
+    if as_json:
+        rows = [*map(_problem_data, problems), *(finding.as_data() for finding in shown)]
+        click.echo(json.dumps({"checked": checked, "findings": rows}, indent=2))
+    else:
+        print_findings(found, least=severity)
+        click.echo(_summary(len(checked), found, shown))
+        if problems:
+            raise SpecError(problems)
+    open_ = {finding.severity for finding in found if finding.silenced is None}
+    failing = "error" in open_ or (strict and "warning" in open_)
+    raise SystemExit(EXIT_USAGE if problems else EXIT_FINDINGS if failing else 0)
+
+
+def _at_least(found: list[Finding], severity: str) -> list[Finding]:
+    return [finding for finding in found if _LEVELS.index(finding.severity) <= _LEVELS.index(severity)]
+
+
+def print_findings(found: list[Finding], *, least: str) -> None:
+    """Findings of a severity and worse, each with its place, cause, remedy and source."""
+    for finding in _at_least(found, least):
+        click.echo(plain("\n".join(_lines(finding))))
+
+
+def _problem_data(problem: Problem) -> dict[str, Any]:
+    where = problem.where
+    return {
+        "rule": None,
+        "severity": "error",
+        "file": str(where.file),
+        "line": where.line,
+        "column": where.column,
+        "variants": [],
+        "message": problem.message,
+        "fix": problem.hint,
+    }
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    from recipegen.lint.rule import source_text
+
+    severity = click.style(finding.severity, fg=_COLOURS[finding.severity], bold=True)
+    of = f" ({', '.join(finding.variants)})" if finding.variants else ""
+    yield f"{finding.where}: {severity} {finding.rule.id}{of}: {finding.message}"
+    if finding.silenced is not None:
+        yield f"    silenced: {finding.silenced}"
+        return
+    yield f"    why: {finding.rule.why}"
+    yield f"    fix: {finding.fix}"
+    if finding.rule.disagree:
+        yield f"    sources disagree: {finding.rule.disagree}"
+    yield f"    source: {'; '.join(map(source_text, finding.rule.sources))}"
+
+
+def _summary(checked: int, found: list[Finding], shown: list[Finding]) -> str:
+    counts = [sum(f.severity == level and f.silenced is None for f in found) for level in _LEVELS]
+    silenced = sum(f.silenced is not None for f in found)
+    words = [f"{n} {word}{'s' * (n != 1 and word != 'info')}" for n, word in zip(counts, _LEVELS, strict=True) if n]
+    words += [f"{silenced} silenced"] if silenced else []
+    words += [f"{len(found) - len(shown)} not shown"] if len(shown) < len(found) else []
+    return f"{checked} recipe{'s' * (checked != 1)} checked: {', '.join(words) or 'nothing found'}"
+
+
+@click.command("explain")
+@click.argument("rule_id", metavar="[ID]", required=False)
+@json_option
+def explain_command(rule_id: str | None, as_json: bool) -> None:
+    """Print one lint rule: what it says, when it holds, where it was seen; without ID, all rules in one line each.
+
+    \b
+    Examples:
+      recipegen explain DFLASH_KV_FP8
+      recipegen explain | grep GEMMA4
+    """
+    from recipegen.lint.rule import rules
+
+    if rule_id is None:
+        if as_json:
+            click.echo(json.dumps([_rule_data(rule) for rule in rules().values()], indent=2))
+            return
+        for rule in rules().values():
+            click.echo(f"{rule.id}  {rule.severity}  {rule.stage}  {rule.title}")
+        return
+    rule = _rule(rule_id)
+    if as_json:
+        click.echo(json.dumps(_rule_data(rule), indent=2))
+    else:
+        click.echo("\n".join(_explained(rule)))
+
+
+def _rule(rule_id: str) -> Rule:
+    from difflib import get_close_matches
+
+    from recipegen.lint.rule import rules
+
+    wanted = rule_id.upper().replace("-", "_")
+    if wanted not in rules():
+        near = get_close_matches(wanted, rules(), n=4, cutoff=0.5)
+        hint = f"nearest: {', '.join(near)}" if near else "recipegen explain lists all"
+        raise RecipegenError(f"there is no lint rule {rule_id!r}", hint=hint)
+    return rules()[wanted]
+
+
+def _rule_data(rule: Rule) -> dict[str, Any]:
+    from recipegen.lint.rule import source_text
+
+    data = rule.model_dump(mode="json", exclude={"sources"}, exclude_defaults=True)
+    return {**data, "sources": [source_text(source) for source in rule.sources]}
+
+
+def _explained(rule: Rule) -> Iterator[str]:
+    from recipegen.lint.page import STAGES, condition
+    from recipegen.lint.rule import source_text
+
+    yield f"{rule.id} ({rule.severity})"
+    yield f"  {rule.title}"
+    yield f"  why:      {rule.why}"
+    if rule.error_text:
+        yield f"  error:    {rule.error_text}"
+    yield f"  fix:      {rule.fix}"
+    if rule.seen:
+        yield f"  seen:     {'; '.join(f'{key} {text}' for key, text in rule.seen.items())}"
+    if rule.disagree:
+        yield f"  sources disagree: {rule.disagree}"
+    yield f"  stage:    {STAGES[rule.stage]}"
+    if rule.held_by:
+        yield f"  held by:  {rule.held_by}"
+    if rule.when or rule.any:
+        yield f"  fires if: {condition(rule)}"
+    for source in rule.sources:
+        yield f"  source:   {source_text(source)}"

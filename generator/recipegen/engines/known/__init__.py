@@ -1,0 +1,96 @@
+"""Flags that released engine versions know, as data read when asked for. Owns finding the right version's data.
+
+The files are made by generator/known_flags from the engines' own argument parsers; see docs/known-flags.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from recipegen.spec.versions import parse_version
+
+FOLDER = Path(__file__).parent
+_NAME = re.compile(r"(?P<engine>[a-z.]+)-(?P<version>.+)\.json")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What one version of an engine knows.
+
+    Attributes:
+        version: the version that the data is of.
+        flags: long name without dashes to its facts: aliases, kind, choices, default, nargs, off, deprecated, min,
+            max, json (name of the config class whose keys it takes).
+        json: name of a config class to its keys' facts: kind, choices, default, min, max.
+        env: environment variables that the engine reads.
+        open: flags whose choices plugins, or names of Python classes, can add to.
+    """
+
+    engine: str
+    version: str
+    flags: Mapping[str, Mapping[str, Any]]
+    json: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    env: frozenset[str]
+    open: frozenset[str]
+    aliases: Mapping[str, str]
+
+
+@cache
+def known_versions(engine: str) -> tuple[str, ...]:
+    """Versions of an engine that there is data of, oldest first."""
+    found = [match for match in map(_NAME.fullmatch, (path.name for path in FOLDER.glob("*.json"))) if match]
+    return tuple(sorted((m["version"] for m in found if m["engine"] == engine), key=_order))
+
+
+def _order(version: str) -> tuple[Any, ...]:
+    """llama.cpp counts builds (b8833); others have versions."""
+    parsed = parse_version(version)
+    return parsed.release if parsed else (int(version.lstrip("b")) if version.lstrip("b").isdigit() else 0,)
+
+
+def nearest(engine: str, version: str | None) -> str | None:
+    """The version whose data stands for `version`: itself, else the last one before it, else the first one after.
+
+    A development build (0.22.1rc1.dev124) counts as the release it leads to. None without data, or without a version.
+    """
+    stored = known_versions(engine)
+    build = re.match(r"b[0-9]+", version or "")
+    parsed = parse_version(version)
+    if not stored or (parsed is None and build is None):
+        return None
+    wanted = parsed.release if parsed else (int(build[0][1:]),) if build else ()
+    before = [name for name in stored if _order(name) <= wanted]
+    return before[-1] if before else stored[0]
+
+
+@cache
+def load_known(engine: str, version: str) -> Known:
+    """The data of one stored version."""
+    raw = json.loads((FOLDER / f"{engine}-{version}.json").read_bytes())
+    return Known(
+        engine=engine,
+        version=version,
+        flags=raw["flags"],
+        json=raw["json"],
+        env=frozenset(raw["env"]),
+        open=frozenset(raw.get("open", ())),
+        aliases={alias: name for name, facts in raw["flags"].items() for alias in facts["aliases"]},
+    )
+
+
+def known(engine: str, version: str | None) -> Known | None:
+    """The data that stands for a version, or None."""
+    stored = nearest(engine, version)
+    return load_known(engine, stored) if stored else None
+
+
+def aliases(engine: str, version: str | None) -> Mapping[str, str]:
+    """Other spellings of an engine's flags to the long one; of the newest version where the version is not known."""
+    stored = nearest(engine, version) or next(reversed(known_versions(engine)), None)
+    return load_known(engine, stored).aliases if stored else {}

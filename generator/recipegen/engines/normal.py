@@ -1,0 +1,148 @@
+"""One normal form of a server's flags, and the fingerprint of a configuration that follows from it. Owns both; knows no
+recipe file.
+
+Two people who run the same setup get the same fingerprint, however they spell it: aliases are resolved, `no-x` is `x:
+false`, dotted names are put into their JSON, numbers in quotes are numbers, what equals the engine's default is left
+out, and order does not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from recipegen.engines.command import is_model_reference
+from recipegen.engines.known import Known, known
+from recipegen.spec.completed import Spec
+from recipegen.spec.model import MODEL_REFERENCE
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKmMgGtT])")
+_SIZES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+"""vLLM's own reading of sizes: 64k is 64,000, 64K is 65,536 (argument type human_readable_int)."""
+_OFF = "no-"
+
+
+def canonical(key: str, value: Any, facts: Known | None) -> tuple[str, Any]:
+    """One flag's long name and value in normal form.
+
+    Args:
+        key: as `flag_key` gives it.
+        value: as the recipe has it.
+        facts: the flags of the engine's version, where they are known.
+    """
+    name = facts.aliases.get(key, key) if facts else key
+    if facts and value is True and name.startswith(_OFF) and name not in facts.flags:
+        return name.removeprefix(_OFF), False
+    if not facts and value is True and name.startswith(_OFF):
+        return name.removeprefix(_OFF), False
+    about = facts.flags.get(name) if facts else None
+    return name, _canonical_value(value, about)
+
+
+def _canonical_value(value: Any, about: Mapping[str, Any] | None) -> Any:
+    kind = about["kind"] if about else None
+    if isinstance(value, str) and kind in ("int", "float", "size"):
+        value = _number(value, kind)
+    elif isinstance(value, str) and kind == "json":
+        value = _json(value)
+    elif isinstance(value, str) and about and about["choices"]:
+        value = next((choice for choice in about["choices"] if str(choice).lower() == value.lower()), value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _number(text: str, kind: str) -> Any:
+    size = _SIZE.fullmatch(text) if kind == "size" else None
+    if size:
+        return float(size[1]) * _SIZES[size[2]]
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def normal_flags(flags: Mapping[str, Any], facts: Known | None) -> dict[str, Any]:
+    """All flags of a server in normal form, sorted by name.
+
+    Args:
+        flags: long name to value, as in a completed variant.
+        facts: the flags of the engine's version; without them names stay and no default is left out.
+    """
+    found: dict[str, Any] = {}
+    dotted: list[tuple[str, list[str], Any]] = []
+    for key, value in flags.items():
+        head, dot, rest = key.partition(".")
+        if dot:
+            dotted.append((canonical(head, {}, facts)[0], rest.split("."), value))
+            continue
+        name, value = canonical(key, value, facts)
+        found[name] = value
+    for name, path, value in dotted:
+        found[name] = _with(found.get(name), path, value)
+    return {name: found[name] for name in sorted(found) if not _is_default(name, found[name], facts)}
+
+
+def _with(base: Any, path: list[str], value: Any) -> Any:
+    inner = base if isinstance(base, dict) else {}
+    head, *rest = path
+    return {**inner, head: _with(inner.get(head), rest, value) if rest else value}
+
+
+def _is_default(name: str, value: Any, facts: Known | None) -> bool:
+    about = facts.flags.get(name) if facts else None
+    # A default of null means "the engine decides": saying so aloud is not the same as leaving it out.
+    return about is not None and about["default"] is not None and _plain(about["default"]) == _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value, sort_keys=True)
+
+
+def fingerprint(spec: Spec, variant: str) -> str:
+    """Identity of a server's configuration: SHA-256 over engine and version, models, normal flags and variables.
+
+    Where models lie, how they are served (name, port, address), the image and the machine are no part of it.
+
+    Raises:
+        KeyError: no such variant.
+    """
+    chosen = spec.variants[variant]
+    facts = known(spec.engine.name, spec.engine.version)
+    flags = {key: _named(value, spec) for key, value in chosen.flags.items()}
+    content = {
+        "engine": spec.engine.name,
+        "version": spec.engine.version,
+        "model": _identity(spec, chosen.model),
+        "flags": normal_flags(flags, facts),
+        "env": dict(sorted(chosen.env.items())),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _identity(spec: Spec, key: str) -> str:
+    model = spec.models[key]
+    name = model.hf_id or (f"pypi:{model.pypi.package}=={model.pypi.version}" if model.pypi else None)
+    name = name or model.generate or str(model.folder)
+    return "@".join(part for part in (f"{name}/{model.file}" if model.file else name, model.revision) if part)
+
+
+def _named(value: Any, spec: Spec) -> Any:
+    """A value with the identity of the models that it refers to in their place."""
+    if is_model_reference(value):
+        return "/".join(filter(None, (_identity(spec, value[MODEL_REFERENCE]), value.get("path"))))
+    if isinstance(value, dict):
+        return {key: _named(item, spec) for key, item in value.items()}
+    return [_named(item, spec) for item in value] if isinstance(value, list) else value
