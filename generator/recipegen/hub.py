@@ -87,6 +87,37 @@ def _info(hf_id: str) -> dict[str, Any]:
     return facts
 
 
+def commit_of(hf_id: str, revision: str | None = None) -> str:
+    """The commit that a model, or a branch or a tag of it, stands for today.
+
+    Asked for by hand instead of with the hub's client, which reads an answer of any size; the user's token goes to
+    the hub alone.
+
+    Raises:
+        Unreachable: the hub does not answer, or has no time now.
+        NotThere: it has no such model or revision, or shows it only to those who log in.
+        BadAnswer: the answer names no commit.
+    """
+    from urllib.parse import quote
+
+    from huggingface_hub import constants, get_token
+
+    from recipegen.web import BadAnswer, Unreachable, ask
+
+    if constants.HF_HUB_OFFLINE:
+        raise Unreachable("the hub is not asked: HF_HUB_OFFLINE is set")
+    at = f"/revision/{quote(revision, safe='')}" if revision else ""
+    token = get_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = ask(f"{constants.ENDPOINT}/api/models/{hf_id}{at}?expand=sha", headers=headers)
+    answer.must_be_ok(f"model {hf_id}{f' at {revision}' if revision else ''}")
+    found = answer.json()
+    try:
+        return _commit(found.get("sha") if isinstance(found, dict) else None, hf_id)
+    except RecipegenError as error:
+        raise BadAnswer(error.message, hint="is HF_ENDPOINT a hub?") from error
+
+
 def _commit(sha: Any, hf_id: str) -> str:
     if not isinstance(sha, str) or not re.fullmatch(r"[0-9a-f]{40}", sha):
         raise _nonsense(hf_id, "no commit")

@@ -154,14 +154,7 @@ class Workspace:
         """The rendered kit of a recipe, in memory."""
         from recipegen.render.kit import render_kit
 
-        return render_kit(spec, self.templates, self.patches, self._own_files(spec))
-
-    def _own_files(self, spec: Spec) -> dict[str, bytes]:
-        from recipegen.files import read_bounded
-        from recipegen.render.kit import OWN_FILES
-
-        folder = self.folder(spec) / OWN_FILES
-        return {path: read_bounded(folder / path, OWN_FILE_LIMIT) for path in spec.image.files}
+        return render_kit(spec, self.templates, self.patches, own_files(spec, self.folder(spec)))
 
     def runnable(self, name: str) -> Spec:
         """One recipe that can be built and run.
@@ -180,6 +173,31 @@ class Workspace:
     def folder(self, spec: Spec) -> Path:
         """The folder of a recipe."""
         return self.repository.recipes / spec.name
+
+
+def own_files(spec: Spec, folder: Path) -> dict[str, bytes]:
+    """What the files hold that a recipe brings into its image, by their names in `image.files`.
+
+    Raises:
+        RecipegenError: one of them is not there, or is not a plain file of sensible size.
+    """
+    from recipegen.files import read_bounded
+    from recipegen.render.kit import OWN_FILES
+
+    return {path: read_bounded(folder / OWN_FILES / path, OWN_FILE_LIMIT) for path in spec.image.files}
+
+
+def require_one_machine(spec: Spec) -> None:
+    """Refuse to start a server that needs several machines.
+
+    Raises:
+        RecipegenError: the recipe is for more than one.
+    """
+    if spec.hardware.nodes > 1:
+        raise RecipegenError(
+            f"{spec.name} is for {spec.hardware.nodes} machines; recipegen starts servers on one",
+            hint=f"start it by its README, then `recipegen bench {spec.name} --base-url http://HEAD:{spec.run.port}`",
+        )
 
 
 def variant_of(spec: Spec, name: str | None) -> str:

@@ -19,7 +19,7 @@ from recipegen.render.kit import Kit
 from recipegen.render.templates import Templates
 from recipegen.render.write import write_kit
 from recipegen.spec.completed import Spec
-from recipegen.workspace import Workspace
+from recipegen.workspace import Workspace, own_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / "tests" / "golden" / "kits"
@@ -109,7 +109,7 @@ def kit_of(spec: Spec) -> Kit:
     """The kit of a recipe, in memory, from the templates that recipegen ships."""
     from recipegen.render.kit import render_kit
 
-    return render_kit(spec, _templates(), workspace().patches)
+    return render_kit(spec, _templates(), workspace().patches, own_files(spec, SMALL / spec.name))
 
 
 def on_disk(spec: Spec, folder: Path) -> Path:

@@ -139,10 +139,20 @@ def test_list_show_catalog_and_lint_print_json(made: Path) -> None:
     assert resolved["commands"]["ar"][0] == "llama-server"
     assert resolved["schema"] == "recipegen/v1"
     kinds = {row["kind"] for row in json.loads(run("catalog", "list", "--json").stdout)}
-    assert kinds == {"preset", "hardware"}
+    assert kinds == {"preset", "hardware", "model", "image"}
+    assert {row["kind"] for row in json.loads(run("catalog", "list", "--kind", "image", "--json").stdout)} == {"image"}
+    assert (
+        json.loads(run("catalog", "show", "nvcr.io/nvidia/vllm:26.04-py3", "--json").stdout)["engine_version"]
+        == "0.19.0"
+    )
+    assert json.loads(run("catalog", "show", "nvidia/Qwen3.6-35B-A3B-NVFP4", "--json").stdout)["family"] == "qwen3.6"
+    assert "nearest: dgx-spark" in fails(2, "catalog", "show", "dgx-sparkle")
     assert json.loads(run("catalog", "show", "dgx-spark", "--json").stdout)["arch_list"] == "12.1a"
     assert json.loads(run("catalog", "show", NAMES[0], "--json").stdout)["name"] == NAMES[0]
-    assert json.loads(run("lint", "--json", "--root", made).stdout) == {"checked": NAMES, "findings": []}
+    linted = run("lint", "--json", "--root", made)
+    assert linted.returncode == 0
+    assert json.loads(linted.stdout)["checked"] == NAMES
+    assert {row["severity"] for row in json.loads(linted.stdout)["findings"]} <= {"warning", "info"}
     rendered = json.loads(run("render", "--check", "--json", "--root", made).stdout)
     assert [(row["name"], row["changed"], row["missing"]) for row in rendered] == [(name, [], []) for name in NAMES]
     assert json.loads(run("schema").stdout)["title"] == "Recipe"
@@ -157,8 +167,8 @@ def test_the_same_for_people(made: Path) -> None:
     )
     assert "sha256: " in run("show", NAMES[0], "--resolved", "--root", made).stdout
     assert "dgx-spark" in run("catalog", "list").stdout
-    assert run("lint", "--root", made).stdout == "2 recipes checked, nothing wrong\n"
-    assert run("lint", NAMES[0], "--root", made).stdout == "1 recipe checked, nothing wrong\n"
+    assert "\n2 recipes checked: " in "\n" + run("lint", "--root", made).stdout
+    assert "\n1 recipe checked: " in "\n" + run("lint", NAMES[0], "--severity", "error", "--root", made).stdout
 
 
 def test_lint_tells_every_problem_of_every_recipe(repo: Path) -> None:
@@ -178,7 +188,7 @@ def test_lint_tells_every_problem_of_every_recipe(repo: Path) -> None:
     assert found.returncode == 2
     findings = json.loads(found.stdout)["findings"]
     assert [(f["severity"], f["column"]) for f in findings] == [("error", 1), ("error", 1)]
-    assert findings[0]["hint"] == "known: ar"
+    assert findings[0]["fix"] == "known: ar"
     assert all(f["line"] > 0 for f in findings)
     # Nothing is rendered from them.
     before = {path: path.read_bytes() for path in repo.rglob("*") if path.is_file()}

@@ -113,7 +113,7 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "did you mean name?"),
         ("title: A good recipe\n", "", "1:1", "the recipe lacks the key 'title'", ""),
         ("  base: owner/image:tag\n", "", "10:1", "image lacks the key 'base'", ""),
-        ("  mode: prebuilt\n", "", "10:1", "image lacks the key 'mode'", "one of prebuilt, wheels, source"),
+        ("  mode: prebuilt\n", "", "10:1", "image lacks the key 'mode'", "one of prebuilt, wheels, source, none"),
         ("source: \"https", "sauce: \"https", "39:5", "published.0 lacks the key 'source'", ""),
         ("title: A", "title: B\ntitle: A", "4:1", "duplicate key 'title'",
          "it stands in line 3 already; keep one of them"),
@@ -123,10 +123,10 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
         ("recipegen/v1", "recipegen/v2", "1:1", "schema: 'recipegen/v2' is not one of recipegen/v1",
          "did you mean recipegen/v1?"),
         ("hardware: dgx-spark", "status: mesured", "4:1", "status: 'mesured' is not one of planned, research, "
-         "measuring, staged, measured, shipped, archived, no-pass", "did you mean measured or measuring?"),
-        ("mode: prebuilt", "mode: prebuild", "11:3", "image.mode: 'prebuild' is not one of prebuilt, wheels, source",
+         "measuring, staged, measured, shipped, archived, report, no-pass", "did you mean measured or measuring?"),
+        ("mode: prebuilt", "mode: prebuild", "11:3", "image.mode: 'prebuild' is not one of prebuilt, wheels, source, none",
          "did you mean prebuilt?"),
-        ("name: vllm", "name: vlm", "16:3", "engine.name: 'vlm' is not one of vllm, llama.cpp", "did you mean vllm?"),
+        ("name: vllm", "name: vlm", "16:3", "engine.name: 'vlm' is not one of vllm, llama.cpp, atlas, other", "did you mean vllm?"),
         # Types.
         ("title: A good recipe", "title: 5", "3:1", "title must be text", "put it in quotes to make it text"),
         ("title: A good recipe", "title:", "3:1", "title has no value", "give it one, or leave the key out"),
@@ -189,7 +189,7 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "'SOME_VARIBLE', which is not among the common ones", "did you mean SOME_VARIABLE?"),
         ("variant: ar,", "variant: arr,", "39:6", "there is no variant 'arr'", "did you mean ar?"),
         ("hardware: dgx-spark", "hardware: dgx-sparc", "4:1", "there is no hardware profile 'dgx-sparc'",
-         "did you mean dgx-spark?"),
+         "did you mean dgx-spark or dgx-spark-x4 or dgx-spark-x2?"),
         ("[dflash-layer-offset]", "[dflash-layer-ofset]", "13:13", "there is no patch 'dflash-layer-ofset'",
          "did you mean dflash-layer-offset?"),
         ("builtin: us-founding-texts", "builtin: us-founding-text", "34:13", "there is no builtin text "
@@ -239,7 +239,11 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "flag 'max-model-len': a text that begins with a dash cannot be the value of a knob",
          "the engine would take it for a flag"),
         ("{$model: drafter}", "{$model: drafter, x: 1}", "29:7",
-         "flag 'speculative-config': $model stands alone in its mapping", ""),
+         "flag 'speculative-config': $model stands alone in its mapping, or with a path",
+         "path: a file or folder in the model's folder, of plain names"),
+        ("{$model: drafter}", "{$model: drafter, path: ../x}", "29:7",
+         "flag 'speculative-config': $model stands alone in its mapping, or with a path",
+         "path: a file or folder in the model's folder, of plain names"),
         # Sources.
         ("  hf_id: owner/Target\n", "", "5:1", "model needs exactly one of hf_id, pypi, generate; it "
          "has none of them", ""),

@@ -60,6 +60,10 @@ def lint_command(
             found += workspace.log_findings(name, variant, log) if log else workspace.findings(name)
         except SpecError as error:
             problems += error.problems
+        except RecipegenError as error:
+            if error.where is None:
+                raise
+            problems.append(Problem(error.where, error.message, error.hint))  # a file that cannot be read
     shown = _at_least(found, severity)
     if as_json:
         rows = [*map(_problem_data, problems), *(finding.as_data() for finding in shown)]

@@ -34,7 +34,8 @@ def lock_command(names: tuple[str, ...], check: bool, offline: bool, root: Path 
       recipegen lock qwen36-35b-dflash && recipegen render qwen36-35b-dflash
       recipegen lock --check
 
-    Exit codes: 0 all is pinned (with --check: and current), 1 something moved, 3 something cannot be looked up.
+    Exit codes: 0 all is pinned (with --check: and current), 1 something moved, is missing or does not count (--check
+    only), 3 something cannot be looked up.
     """
     from recipegen.lock import write_lock
     from recipegen.pins.resolve import Resolver, next_lock
@@ -85,10 +86,9 @@ def _show(outcome: Outcome, check: bool) -> None:
     click.echo("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text))
 
 
-def _findings(seen: list[Outcome], offline: bool) -> list[Outcome]:
+def _findings(seen: list[Outcome]) -> list[Outcome]:
     """What makes --check fail: moved, missing, or stale."""
-    states = {"new", "moved", "dropped"} | ({"unresolved"} if offline else set())
-    return [one for one in seen if one.state in states]
+    return [one for one in seen if one.state in ("new", "unresolved", "moved", "dropped")]
 
 
 def _unknown(seen: list[Outcome], check: bool, offline: bool) -> list[Outcome]:
@@ -98,7 +98,7 @@ def _unknown(seen: list[Outcome], check: bool, offline: bool) -> list[Outcome]:
 
 
 def _exit_code(seen: list[Outcome], check: bool, offline: bool) -> int:
-    if check and _findings(seen, offline):
+    if check and _findings(seen):
         return EXIT_FINDINGS
     return EXIT_ENVIRONMENT if _unknown(seen, check, offline) else 0
 
@@ -112,7 +112,7 @@ def _conclude(seen: list[Outcome], check: bool, offline: bool) -> None:
     """
     code = _exit_code(seen, check, offline)
     if code == EXIT_FINDINGS:
-        count = len(_findings(seen, offline))
+        count = len(_findings(seen))
         raise CheckFailed(f"{count} part{'s' * (count != 1)} not as the locks say", hint="recipegen lock")
     if code == EXIT_ENVIRONMENT:
         count = len(_unknown(seen, check, offline))

@@ -13,7 +13,7 @@ import click
 from recipegen.cli import json_option, root_option
 from recipegen.cli.kits import require_rendered
 from recipegen.errors import EXIT_MEASUREMENT, CheckFailed, RecipegenError
-from recipegen.workspace import Workspace, variant_of
+from recipegen.workspace import Workspace, require_one_machine, variant_of
 
 
 @click.command("bench")
@@ -85,6 +85,8 @@ def bench_command(
         raise click.UsageError(f"a running server is of one variant: --variant {'|'.join(spec.variants)}")
     given: dict[str, Any] = {"models_dir": models_dir} if models_dir else {}
     chosen = "endpoint" if base_url else runner or "docker"
+    if chosen != "endpoint":
+        require_one_machine(spec)
     request = Request(
         spec=spec,
         folder=workspace.folder(spec),

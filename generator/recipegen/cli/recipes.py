@@ -1,4 +1,4 @@
-"""Commands about recipes themselves: init, new, list, show, catalog, schema."""
+"""Commands about recipes themselves: init, new, list, show, schema."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def list_command(root: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     columns = ("name", "engine", "quantization", "method", "hardware", "status")
-    _table(columns, [[str(row[column]) for column in columns] for row in rows])
+    print_table(columns, [[str(row[column]) for column in columns] for row in rows])
 
 
 @click.command("show")
@@ -107,11 +107,14 @@ def show_command(name: str, resolved: bool, root: Path | None, as_json: bool) ->
     workspace = Workspace.open(root)
     if resolved:
         from recipegen.engines import engine
+        from recipegen.engines.normal import fingerprint
 
         spec = workspace.spec(name)
         data = spec.model_dump(mode="json", by_alias=True)
         adapter = engine(spec.engine.name)
-        data["commands"] = {key: adapter.command(spec, key).recorded() for key in spec.variants}
+        if not spec.missing:
+            data["commands"] = {key: adapter.command(spec, key).recorded() for key in spec.variants}
+        data["fingerprints"] = {key: fingerprint(spec, key) for key in spec.variants}
         data["sha256"] = spec.sha256
     else:
         loaded = workspace.load(name)
@@ -119,55 +122,7 @@ def show_command(name: str, resolved: bool, root: Path | None, as_json: bool) ->
             click.echo((workspace.repository.folder(name) / "recipe.yaml").read_text(encoding="utf-8"), nl=False)
             return
         data = loaded.document.data
-    _print_data(data, as_json)
-
-
-@click.group("catalog")
-def catalog_command() -> None:
-    """List or show presets and hardware profiles.
-
-    \b
-    Examples:
-      recipegen catalog list
-      recipegen catalog show qwen36-35b-dflash
-    """
-
-
-@catalog_command.command("list")
-@json_option
-def catalog_list(as_json: bool) -> None:
-    """List presets and hardware profiles."""
-    from recipegen import catalog
-    from recipegen.load.yamldoc import parse, read_text
-
-    rows = []
-    for name in catalog.preset_names():
-        file = catalog.preset_file(name)
-        rows.append({"id": name, "kind": "preset", "title": str(parse(read_text(file), file).data.get("title", ""))})
-    rows += [{"id": key, "kind": "hardware", "title": p.label} for key, p in catalog.hardware_profiles().items()]
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    _table(("id", "kind", "title"), [[row["id"], row["kind"], row["title"]] for row in rows])
-
-
-@catalog_command.command("show")
-@click.argument("entry", metavar="ID")
-@json_option
-def catalog_show(entry: str, as_json: bool) -> None:
-    """Show one preset or hardware profile."""
-    from recipegen import catalog
-    from recipegen.load.yamldoc import parse, read_text
-
-    profiles = catalog.hardware_profiles()
-    if entry in profiles:
-        _print_data(profiles[entry].model_dump(), as_json)
-        return
-    file = catalog.preset_file(entry)
-    if as_json:
-        click.echo(json.dumps(parse(read_text(file), file).data, indent=2))
-    else:
-        click.echo(read_text(file), nl=False)
+    print_data(data, as_json)
 
 
 @click.command("schema")
@@ -187,7 +142,7 @@ def schema_command(check: Path | None) -> None:
         raise CheckFailed(f"{check} is not the schema of this version", hint=f"recipegen schema > {check}")
 
 
-def _table(header: tuple[str, ...], rows: list[list[str]]) -> None:
+def print_table(header: tuple[str, ...], rows: list[list[str]]) -> None:
     widths = [
         max(len(header[i]), *(len(row[i]) for row in rows)) if rows else len(header[i]) for i in range(len(header))
     ]
@@ -195,7 +150,7 @@ def _table(header: tuple[str, ...], rows: list[list[str]]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _print_data(data: Any, as_json: bool) -> None:
+def print_data(data: Any, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(data, indent=2))
         return

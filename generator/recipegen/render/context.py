@@ -71,6 +71,18 @@ def image_env(spec: Spec) -> dict[str, str]:
     return {"TORCH_CUDA_ARCH_LIST": archs, "FLASHINFER_CUDA_ARCH_LIST": flashinfer, **spec.image.env}
 
 
+def emptied_env(spec: Spec) -> list[str]:
+    """Variables of the launch scripts that a base image must not set: the engine's knobs, and what every variant sets.
+
+    The scripts take a variable that is not empty for the user's wish, and cannot tell it from a base image's ENV.
+    """
+    adapter = engine(spec.engine.name)
+    knobs = [name for key in spec.variants for name in adapter.command(spec, key).knobs]
+    common = set.intersection(*(set(variant.env) for variant in spec.variants.values()))
+    own = {"MODELS_DIR", "HOST", "PORT", *spec.image.env}
+    return sorted((set(knobs) | common) - own)
+
+
 def overrides(spec: Spec) -> list[str]:
     """Lines of uv's override file, which win over what the wheels themselves ask for."""
     image = spec.image

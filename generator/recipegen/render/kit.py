@@ -88,6 +88,7 @@ def _add_image(spec: Spec, add: _Add) -> None:
         "Dockerfile",
         f"kit/Dockerfile.{spec.image.mode}.j2",
         env=context.image_env(spec),
+        emptied=context.emptied_env(spec),
         cuda_architectures=context.cuda_architectures(spec),
     )
     add(".dockerignore", "kit/dockerignore.j2")

@@ -27,9 +27,9 @@ VARIANT="${VARIANT:-dflash}"
 BENCHY_VERSION=0.4.0
 
 case "$VARIANT" in
-    dflash | ar | fp8-ar | fp8-dflash) ;;
+    dflash | ar | fp8-ar | fp8-dflash | dflash-gmu050 | ar-fp8kv-flashinfer | ar-fp8kv-triton | ar-no-autotune) ;;
     *)
-        echo "no variant '$VARIANT'; there are: dflash, ar, fp8-ar, fp8-dflash" >&2
+        echo "no variant '$VARIANT'; there are: dflash, ar, fp8-ar, fp8-dflash, dflash-gmu050, ar-fp8kv-flashinfer, ar-fp8kv-triton, ar-no-autotune" >&2
         exit 2
         ;;
 esac

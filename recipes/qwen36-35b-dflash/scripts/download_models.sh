@@ -17,6 +17,10 @@ declare -A wanted_by=(
     [ar]=model
     [fp8-ar]=fp8
     [fp8-dflash]='fp8 drafter'
+    [dflash-gmu050]=model
+    [ar-fp8kv-flashinfer]=model
+    [ar-fp8kv-triton]=model
+    [ar-no-autotune]=model
 )
 if (($# == 0)); then
     set -- dflash ar
@@ -24,7 +28,7 @@ fi
 declare -A wanted=()
 for variant in "$@"; do
     if [[ -z "$variant" || -z "${wanted_by[$variant]:-}" ]]; then
-        echo "no variant '$variant'; there are: dflash, ar, fp8-ar, fp8-dflash" >&2
+        echo "no variant '$variant'; there are: dflash, ar, fp8-ar, fp8-dflash, dflash-gmu050, ar-fp8kv-flashinfer, ar-fp8kv-triton, ar-no-autotune" >&2
         exit 2
     fi
     for key in ${wanted_by[$variant]}; do wanted[$key]=1; done
