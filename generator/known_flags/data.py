@@ -12,7 +12,7 @@ WORDS_PER_LINE = 6
 
 
 def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False, separators=(",", ":"))
 
 
 def _block(value: dict[str, Any], indent: str) -> str:

@@ -10,7 +10,6 @@ Owns what is made of an option; docs/known-flags.md is the user's page.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import platform
 import re
@@ -23,8 +22,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from packaging.version import Version
+
 from known_flags.data import KNOWN, write
-from known_flags.wheels import Version, Wheel, download, releases, source_package
+from known_flags.wheels import Wheel, download, releases, source_package
 
 BUILDS = {"0.2.12": 8156, "0.2.13": 8352}
 """llama.cpp's build in versions of xllamacpp whose name does not tell it (as their BUILD_INFO tells)."""
@@ -133,7 +134,7 @@ def described(option: dict[str, Any], source: str) -> dict[str, Any]:
     return {
         "aliases": sorted(key for key in map(key_of, option["args"]) if key != name),
         "kind": kind,
-        "choices": choices or None,
+        "choices": (sorted(map(int, choices)) if kind == "int" else choices) or None,
         "default": default_of(option, kind),
         "nargs": 2 if option["takes"] == "two" else None,
         "off": off or next((arg[2:] for arg in option["off"] if arg.startswith("--")), None),
@@ -187,7 +188,7 @@ def fetched(version: str, wheel: Wheel, cache: Path) -> tuple[Path, Path]:
     package, sources = folder / "wheel", folder / "sources"
     if not package.exists():
         with zipfile.ZipFile(download(wheel.url, wheel.sha256, cache)) as archive:
-            archive.extractall(package)
+            archive.extractall(package)  # noqa: S202 - its SHA-256 was checked
     if not sources.exists():
         with tarfile.open(download(*source_package("xllamacpp", version), cache)) as archive:
             members = [one for one in archive if SOURCES.fullmatch(one.name) and "/tests/" not in one.name]
@@ -208,7 +209,7 @@ def main() -> None:
         wheel = next(
             one
             for one in released[Version(version)]
-            if "abi3" in one.name and f"linux_2_" in one.name and machine in one.name
+            if "abi3" in one.name and "linux_2_" in one.name and machine in one.name
         )
         package, sources = fetched(version, wheel, given.cache)
         found = options(package, sources)

@@ -21,8 +21,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from packaging.version import Version
+
 from known_flags.data import KNOWN, write
-from known_flags.wheels import Version, preferred, python_sources, releases
+from known_flags.wheels import preferred, python_sources, releases
 
 FIRST = "0.19.0"
 READ = re.compile(r"""(?:os\.getenv|environ\.get|environ\.pop|environ\.setdefault|environ)[(\[]\s*["'](VLLM_\w+)["']""")
@@ -37,9 +39,11 @@ def environment(package: Path) -> list[str]:
     """
     names: set[str] = set()
     for node in ast.walk(ast.parse((package / "envs.py").read_text(encoding="utf-8"))):
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        if isinstance(target, ast.Name) and target.id == "environment_variables" and isinstance(node.value, ast.Dict):
-            names |= {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Dict):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if [ast.unparse(target) for target in targets] == ["environment_variables"]:
+            names |= {str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)}
     if not names:
         raise SystemExit(f"{package}/envs.py has no table of environment_variables")
     for module in package.rglob("*.py"):

@@ -24,7 +24,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-sys.argv = ["vllm", "serve", "--help"]  # the engine reads its options' descriptions only then
+sys.argv = ["vllm", "serve", "--help=all"]  # the engine reads its options' descriptions only then
 
 MARK = "\0"
 """Stands in an option's description around the name of the config field that the option fills."""
@@ -94,7 +94,7 @@ def use_cuda_platform() -> None:
         """Unknown, so that nothing asks a compiled module what it could do there."""
 
     overrides = {"get_device_capability": staticmethod(capability), "has_device_capability": staticmethod(lacks)}
-    platforms._current_platform = type("SomeCudaPlatform", (cuda.NonNvmlCudaPlatform,), overrides)()
+    vars(platforms)["_current_platform"] = type("SomeCudaPlatform", (cuda.NonNvmlCudaPlatform,), overrides)()
 
 
 def unwrapped(function: Any) -> Any:
@@ -312,9 +312,9 @@ def described(
     }
 
 
-def serve_parser(get_kwargs_of: types.ModuleType, fields: dict[str, Field]) -> argparse.ArgumentParser:
+def serve_parser(arg_utils: types.ModuleType, fields: dict[str, Field]) -> argparse.ArgumentParser:
     """The parser of `vllm serve`, each option's description marked with the field that it fills."""
-    original: Callable[[Any], dict[str, dict[str, Any]]] = get_kwargs_of.get_kwargs
+    original: Callable[[Any], dict[str, dict[str, Any]]] = arg_utils.get_kwargs
 
     def get_kwargs(cls: Any) -> dict[str, dict[str, Any]]:
         result = original(cls)
@@ -325,7 +325,7 @@ def serve_parser(get_kwargs_of: types.ModuleType, fields: dict[str, Field]) -> a
                 kwargs["help"] = f"{MARK}{field}{MARK}{kwargs['help']}"
         return result
 
-    get_kwargs_of.get_kwargs = get_kwargs
+    vars(arg_utils)["get_kwargs"] = get_kwargs
     serve = importlib.import_module("vllm.entrypoints.cli.serve")
     flexible = serve.FlexibleArgumentParser
     parser: argparse.ArgumentParser = serve.ServeSubcommand().subparser_init(

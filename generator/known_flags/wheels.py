@@ -20,6 +20,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from http.client import HTTPResponse
 from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
@@ -61,19 +62,29 @@ class Wheel:
 @lru_cache
 def index_url() -> str:
     """The simple index that pip uses here."""
-    command = [sys.executable, "-m", "pip", "config", "list", "--format", "json"]
-    done = subprocess.run(command[:-2], capture_output=True, text=True, check=False)
-    match = re.search(r"^global\.index-url='([^']+)'$", done.stdout, re.MULTILINE)
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    match = re.search(r"index-url='([^']+)'$", done.stdout.replace("extra-index-url", ""), re.MULTILINE)
     return match[1].rstrip("/") if match else PYPI
 
 
+def _answer(url: str, headers: dict[str, str]) -> HTTPResponse:
+    """The answer to a GET request; a part of the file if the headers ask for a range.
+
+    Raises:
+        OSError: no answer, or the server does not know ranges.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise OSError(f"{url} is no address that this tool reads")
+    answer: HTTPResponse = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=180)  # noqa: S310
+    if "Range" in headers and answer.status != 206:
+        raise OSError(f"{url} does not answer range requests")
+    return answer
+
+
 def _open(url: str, headers: dict[str, str]) -> bytes:
-    request = urllib.request.Request(url, headers=headers)
-    with urllib.request.urlopen(request, timeout=180) as answer:
-        if "Range" in headers and answer.status != 206:
-            raise OSError(f"{url} does not answer range requests")
-        data: bytes = answer.read()
-    return data
+    with _answer(url, headers) as answer:
+        return answer.read()
 
 
 def _files(project: str) -> list[Wheel]:
@@ -142,10 +153,7 @@ class RemoteFile(io.RawIOBase):
         self._url = url
         self._place = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        head = urllib.request.Request(url, headers={"Range": "bytes=0-0"})
-        with urllib.request.urlopen(head, timeout=180) as answer:
-            if answer.status != 206:
-                raise OSError(f"{url} does not answer range requests")
+        with _answer(url, {"Range": "bytes=0-0"}) as answer:
             self._size = int(answer.headers["Content-Range"].rpartition("/")[2])
 
     def seekable(self) -> bool:

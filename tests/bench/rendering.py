@@ -43,7 +43,7 @@ class _Recording(Templates):
 def rows() -> list[Row]:
     """Whole kits against the same templates with the same values, block by block."""
     with tempfile.TemporaryDirectory(prefix="recipegen-perf-") as folder:
-        names = _repository(Path(folder))
+        names = make_repository(Path(folder))
         workspace = Workspace.open(Path(folder))
         recording = _Recording()
         bare = _without_filters(recording.environment)
@@ -55,9 +55,9 @@ def rows() -> list[Row]:
     what, blocked = f"rendering {RECIPES:,} recipes", f"{len(blocks)} blocks of {BLOCK}, all presets in turn"
     from_yaml, included = f"{what} from their YAML files", "loading, checking, completing included"
     return [
-        _row(what, kits, "Jinja2 alone, same templates and values", alone, TARGET, blocked),
-        _row(what, kits, "the same with filters that do nothing", unfiltered, None, "no value is quoted there"),
-        _row(from_yaml, both, "Jinja2 alone", alone, None, included),
+        blocks_row(what, kits, "Jinja2 alone, same templates and values", alone, TARGET, blocked),
+        blocks_row(what, kits, "the same with filters that do nothing", unfiltered, None, "no value is quoted there"),
+        blocks_row(from_yaml, both, "Jinja2 alone", alone, None, included),
     ]
 
 
@@ -75,7 +75,7 @@ def _block(
     return loading, kits, alone, clocked(_only_jinja(bare, recording.calls))
 
 
-def _repository(root: Path) -> list[str]:
+def make_repository(root: Path) -> list[str]:
     """A repository with recipes made from the presets in turn, each under a name of its own; their names."""
     init_repository(root)
     texts = {preset: preset_file(preset).read_text(encoding="utf-8") for preset in preset_names()}
@@ -118,7 +118,7 @@ def _without_filters(environment: jinja2.Environment) -> jinja2.Environment:
     return bare
 
 
-def _row(what: str, ours: list[Sample], against: str, theirs: list[Sample], target: float | None, remark: str) -> Row:
+def blocks_row(what: str, ours: list[Sample], against: str, theirs: list[Sample], target: float | None, remark: str) -> Row:
     """Samples of blocks, scaled to all recipes."""
     blocks = RECIPES // BLOCK
     ours, theirs = ([Sample(s.wall * blocks, (s.cpu or 0) * blocks) for s in side] for side in (ours, theirs))

@@ -13,6 +13,8 @@ rendering  1,000 recipes made from the presets, each under a name of its own: co
            with the values that recipegen passed to them. Each block of 50 recipes is one pair, scaled up.
            Also against the same templates with filters that quote nothing, and with loading, checking and
            completing the YAML files included.
+linting    The same 1,000 recipes: every lint rule on every variant, reading and checking the files included,
+           against reading, checking and completing them.
 index      10,000 reports of 30 samples with their run records (100 recipes x 25 runs x 4 cells; a recipe
            that plans no cells of its own has 4): the code of `recipegen index`, imports included, in a
            process of its own, all tables up to date, against json.load of every file that it reads, in
@@ -48,6 +50,7 @@ from recipegen.errors import RecipegenError
 BENCHMARKS = {
     "startup": "startup",
     "rendering": "rendering",
+    "linting": "linting",
     "index": "indexing",
     "layers": "layers",
     "driver": "driving",

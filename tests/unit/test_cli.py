@@ -110,7 +110,7 @@ def test_wrong_usage_ends_with_2_and_a_suggestion(made: Path, tmp_path: Path) ->
     assert "nearest: smoke-llamacpp" in text
     assert "there is no preset 'qwen36-35b-dflsh'" in (text := fails(2, "new", "qwen36-35b-dflsh", "--root", made))
     assert "nearest: qwen36-35b-dflash" in text
-    assert "there is no preset 'nix'" in fails(2, "catalog", "show", "nix")
+    assert "the catalog has no 'nix'" in fails(2, "catalog", "show", "nix")
     assert "cannot name a recipe" in fails(2, "new", "../x", "--root", made)
     assert "is there already" in fails(2, "new", NAMES[0], "--root", made)
     assert "is a recipe repository already" in fails(2, "init", made)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import gzip
 import hashlib
 import json
-import os
+import logging
 import py_compile
+import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 
 PATCH = Path(__file__).parents[2] / "patches" / "dflash-layer-offset"
+SOURCES = Path(__file__).parents[1] / "data" / "vllm-sources"
+TABLE = Path(__file__).parents[2] / "docs" / "dflash-layer-offset.md"
+METHOD = "_get_eagle3_aux_layers_from_config"
 RUNNER = Path("vllm/v1/worker/gpu_model_runner.py")
 SENTINEL = "DFlash layer-tap off-by-one fix applied: aux_hidden_state_layers="
 
@@ -302,28 +308,65 @@ def test_meta_and_script_agree() -> None:
         assert in_range(version) == (version in inside.split()), version
 
 
-def test_real_wheel(tmp_path: Path) -> None:
-    """The patch on the sources of a released vLLM; which one, the environment says."""
-    named = os.environ.get("RECIPEGEN_VLLM_WHEEL")
-    if not named:
-        pytest.skip("RECIPEGEN_VLLM_WHEEL names no wheel of vLLM (0.19.0 or newer)")
-    site = tmp_path / "site-packages"
-    with zipfile.ZipFile(named) as wheel:
-        names = [name for name in wheel.namelist() if name == str(RUNNER) or name.endswith("dist-info/METADATA")]
-        wheel.extractall(site, names)
-    version = Path(named).name.split("-")[1]
-    release = tuple(int(part) for part in version.split(".")[:2])
-    if release < (0, 20):
-        refused(site)
-        assert "_get_eagle3_aux_layers_from_config" in (site / RUNNER).read_text()
-        assert "dflash" not in (site / RUNNER).read_text().lower()
-    elif release < (0, 22):
-        assert apply(site).returncode == 0
-        source = (site / RUNNER).read_text()
-        assert source.count(SENTINEL) == 1
-        assert 'layer_ids = [i + 1 for i in dflash_config.get("target_layer_ids") or []]' in source
-        assert "already there" in apply(site).stdout
-        assert (site / RUNNER).read_text() == source
-    else:
-        assert f"vLLM {version}" in refused(site)
-        assert "not needed" in apply(site, "--if-needed").stdout
+# Of each release: the release, whether the patch is for it, and what it answers for the ids 1 and 16 by itself.
+REAL = [("0.19.1", False, None), ("0.21.0", True, [1, 16]), ("0.22.0", False, [2, 17]), ("0.32.0", False, [2, 17])]
+
+
+def real_vllm(folder: Path, version: str) -> Path:
+    """A site-packages folder with the model runner of a released vLLM (tests/data/vllm-sources)."""
+    origin = json.loads((SOURCES / "origin.json").read_text())[version]
+    data = gzip.decompress((SOURCES / f"gpu_model_runner-{version}.py.gz").read_bytes())
+    assert hashlib.sha256(data).hexdigest() == origin["sha256"]
+    assert origin["file"] == str(RUNNER)
+    site = fake_vllm(folder, version=version)
+    (site / RUNNER).write_bytes(data)
+    return site
+
+
+def real_answer(site: Path, **hf_config: object) -> object:
+    """What the method as it stands in that folder answers; the rest of the module needs torch and is left out."""
+    module = ast.parse((site / RUNNER).read_text())
+    (method,) = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and node.name == METHOD]
+    names: dict[str, object] = {"logger": logging.getLogger("vllm")}
+    exec(compile(ast.Module([method], []), "gpu_model_runner.py", "exec"), names)
+    drafter = SimpleNamespace(hf_config=SimpleNamespace(**hf_config), hf_text_config=SimpleNamespace(**hf_config))
+    call = names[METHOD]
+    assert callable(call)
+    answer = call(SimpleNamespace(speculative_config=SimpleNamespace(draft_model_config=drafter)))
+    return None if answer is None else list(answer)
+
+
+@pytest.mark.parametrize(("version", "needed", "answer"), REAL, ids=[version for version, *_ in REAL])
+def test_real_release(tmp_path: Path, version: str, needed: bool, answer: object) -> None:
+    """Applied to the sources of a release that needs it, refused by name on the others."""
+    site = real_vllm(tmp_path / "site-packages", version)
+    ids = {"target_layer_ids": [1, 16]}
+    assert real_answer(site, dflash_config=ids) == answer
+    if not needed:
+        assert f"vLLM {version} is outside this patch's range" in refused(site)
+        if answer:
+            assert "not needed: already fixed upstream" in apply(site, "--if-needed").stdout
+        return
+    before = (site / RUNNER).read_text()
+    done = apply(site)
+    assert (done.returncode, done.stderr) == (0, "")
+    after = (site / RUNNER).read_text()
+    assert real_answer(site, dflash_config=ids) == [2, 17]
+    assert real_answer(site, eagle_aux_hidden_state_layer_ids=[2, 5], dflash_config=ids) == [2, 5]
+    assert after.count(SENTINEL) == 1
+    head, tail = before.split("                " + UNSHIFTED)
+    assert after.startswith(head) and after.endswith(tail)
+    assert "already there" in apply(site).stdout
+    assert (site / RUNNER).read_text() == after
+
+
+def test_the_table_of_releases_and_the_script_agree() -> None:
+    script: dict[str, object] = {"__name__": "apply"}
+    exec(compile((PATCH / "apply.py").read_text(), "apply.py", "exec"), script)
+    in_range = script["in_range"]
+    assert callable(in_range)
+    rows = re.findall(r"^\| ([0-9.]+) \| `[0-9a-f]{12}` \| (yes|no) \| ([^|]+) \| ([^|]+) \|$", TABLE.read_text(), re.M)
+    assert {"0.19.0", "0.20.2", "0.21.0", "0.22.0", "0.32.0"} <= {version for version, *_ in rows}
+    for version, dflash, ids, patch in rows:
+        assert in_range(version) == (ids == "as they are") == (patch == "**needed**"), version
+        assert (dflash == "no") == (ids == "–"), version

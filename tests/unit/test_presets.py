@@ -85,17 +85,17 @@ def test_is_closed_in_itself(name: str) -> None:
     assert recipe.name == name
     assert recipe.headline in recipe.variants
     assert recipe.baseline is None or recipe.baseline in recipe.variants
-    known = set(recipe.engine.env) | set(recipe.image.env)
+    known = set(recipe.engine.env) | set(getattr(recipe.image, "env", {}))
     for variant, difference in recipe.variants.items():
         flags = merged_flags(recipe, variant)
         known |= set(flags) | set(difference.env)
         assert not OWN_FLAGS & set(flags)
         assert set(difference.drop) <= set(recipe.engine.flags)
         assert difference.model is None or difference.model in recipe.models
-        assert set(references(flags)) <= set(recipe.models)
+        assert set(references(flags)) <= {"model", *recipe.models}
     assert set(recipe.engine.notes) <= known, "a note about a flag that no variant has"
     assert {figure.variant for figure in recipe.published} <= set(recipe.variants)
-    for patch in recipe.image.patches:
+    for patch in getattr(recipe.image, "patches", ()):
         assert (ROOT / "patches" / patch / "apply.py").is_file()
 
 
@@ -199,12 +199,10 @@ def test_mtp_is_the_guides_recipe() -> None:
     assert recipe.published == ()
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+@pytest.mark.parametrize("name", [name for name in NAMES if (ROOT / "recipes" / name / "recipe.yaml").is_file()])
 def test_the_shipped_recipe_is_its_preset(name: str) -> None:
     """What `recipegen new` writes, but for the status, which changes when somebody has measured it."""
     file = ROOT / "recipes" / name / "recipe.yaml"
-    if not file.is_file():
-        pytest.skip(f"the preset {name} has no recipe in this repository")
     texts = [recipe_text(name, (PRESETS / f"{name}.yaml").read_text()), file.read_text()]
     shipped, ours = (re.sub(r"(?m)^status:.*$", "", text, count=1) for text in texts)
     assert ours == shipped

@@ -99,7 +99,7 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "did you mean hf_id?"),
         ("role: drafter}", "rolle: drafter}", "9:35", "unknown key 'rolle' in models.drafter", "did you mean role?"),
         ("  base: owner", "  bsae: x\n  base: owner", "12:3", "unknown key 'bsae' in image", "did you mean base?"),
-        ("  env: {A: b}", "  wheels: [x]", "14:3", "unknown key 'wheels' in image", "known: apt, arch_list, base, env, "
+        ("  env: {A: b}", "  wheels: [x]", "14:3", "unknown key 'wheels' in image", "known: apt, arch_list, base, env, files, "
          "mode, patches, pip, transformers"),
         ("    drop: [seed]", "    dorp: [seed]", "31:5", "unknown key 'dorp' in variants.ar",
          "did you mean drop?"),
@@ -113,7 +113,7 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "did you mean name?"),
         ("title: A good recipe\n", "", "1:1", "the recipe lacks the key 'title'", ""),
         ("  base: owner/image:tag\n", "", "10:1", "image lacks the key 'base'", ""),
-        ("  mode: prebuilt\n", "", "10:1", "image lacks the key 'mode'", "one of prebuilt, wheels, source, none"),
+        ("  mode: prebuilt\n", "", "10:1", "image lacks the key 'mode'", "one of prebuilt, wheels, source"),
         ("source: \"https", "sauce: \"https", "39:5", "published.0 lacks the key 'source'", ""),
         ("title: A", "title: B\ntitle: A", "4:1", "duplicate key 'title'",
          "it stands in line 3 already; keep one of them"),

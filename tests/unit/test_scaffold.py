@@ -90,7 +90,7 @@ def test_a_folder_that_is_no_repository_is_told_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_new_from_a_preset_is_rendered_and_up_to_date(workspace: Workspace, name: str) -> None:
+def test_new_from_a_preset_is_rendered_up_to_date_and_without_errors(workspace: Workspace, name: str) -> None:
     folder, kit = new_recipe(workspace, name)
     assert folder == workspace.repository.recipes / name
     text = (folder / "recipe.yaml").read_text(encoding="utf-8")
@@ -99,7 +99,12 @@ def test_new_from_a_preset_is_rendered_and_up_to_date(workspace: Workspace, name
     spec = workspace.spec(name)
     assert not compare(workspace.kit(spec), folder)
     assert set(kit) == set(workspace.kit(spec))
-    assert os.access(folder / "scripts" / "launch_server.sh", os.X_OK)
+    if spec.missing:
+        assert set(kit) == {"README.md", "SHA256SUMS"}
+    else:
+        assert os.access(folder / "scripts" / "launch_server.sh", os.X_OK)
+    errors = [f for f in workspace.findings(name) if f.severity == "error" and f.silenced is None]
+    assert [(f.rule.id, str(f.where), f.message) for f in errors] == []
 
 
 def test_new_under_another_name(workspace: Workspace) -> None:

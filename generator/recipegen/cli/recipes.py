@@ -53,7 +53,11 @@ def new_command(name: str, preset: str | None, source: str | None, model: str | 
     workspace = Workspace.open(root)
     folder, kit = new_recipe(workspace, name, preset=preset, source=source, model=model)
     click.echo(f"wrote {folder / 'recipe.yaml'} and rendered {len(kit)} files beside it")
-    click.echo(f"next: recipegen bench {name}   (or the three commands in {folder / 'README.md'})")
+    missing = workspace.spec(name).missing
+    if missing:
+        click.echo(f"it is a record: a run would need what stands under `missing` in {folder / 'recipe.yaml'}")
+    else:
+        click.echo(f"next: recipegen bench {name}   (or the three commands in {folder / 'README.md'})")
     try:
         write_index(workspace)
     except RecipegenError as error:

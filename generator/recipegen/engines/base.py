@@ -24,10 +24,14 @@ AUTOREGRESSIVE = "AR"
 
 
 def flag_key(flag: str) -> str:
-    """One spelling of a flag: `--max_model_len`, `max-model-len` -> `max-model-len`; `-c` stays."""
+    """One spelling of a flag: `--max_model_len`, `max-model-len` -> `max-model-len`; `-c` stays.
+
+    What follows a dot (`compilation-config.cudagraph_mode`) is the key of a JSON value and stays, too.
+    """
     if flag.startswith("-") and not flag.startswith("--"):
         return flag
-    return flag.removeprefix("--").replace("_", "-")
+    name, dot, key = flag.removeprefix("--").partition(".")
+    return name.replace("_", "-") + dot + key
 
 
 def flag_word(key: str) -> str:

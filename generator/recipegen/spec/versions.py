@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,9 +14,14 @@ _LEADING = re.compile(r"v?[0-9]+(?:\.[0-9]+)+[^\s,;()]*")
 
 def parse_version(value: Any) -> Version | None:
     """The version that a text begins with (`0.20.2rc1.dev3+gcb03fee32 (host venv)`), or None."""
+    return _parse(str(value).strip()) if isinstance(value, str | int | float) else None
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Version | None:
     from packaging.version import InvalidVersion, Version
 
-    match = _LEADING.match(str(value).strip()) if isinstance(value, str | int | float) else None
+    match = _LEADING.match(text)
     if match is None:
         return None
     try:

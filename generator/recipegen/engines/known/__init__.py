@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,12 @@ def _order(version: str) -> tuple[Any, ...]:
     return parsed.release if parsed else (int(version.lstrip("b")) if version.lstrip("b").isdigit() else 0,)
 
 
+@lru_cache(maxsize=1024)
 def nearest(engine: str, version: str | None) -> str | None:
     """The version whose data stands for `version`: itself, else the last one before it, else the first one after.
 
-    A development build (0.22.1rc1.dev124) counts as the release it leads to. None without data, or without a version.
+    A development build (0.19.2rc1.dev213) is cut from the main branch, which the next release comes from: the first
+    stored release after it stands for it. None without data, or without a version.
     """
     stored = known_versions(engine)
     build = re.match(r"b[0-9]+", version or "")
@@ -66,6 +68,9 @@ def nearest(engine: str, version: str | None) -> str | None:
         return None
     wanted = parsed.release if parsed else (int(build[0][1:]),) if build else ()
     before = [name for name in stored if _order(name) <= wanted]
+    after = [name for name in stored if _order(name) >= wanted]
+    if parsed and parsed.is_prerelease:
+        return (after or before)[0 if after else -1]
     return before[-1] if before else stored[0]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from recipegen.engines.base import flag_word
@@ -171,10 +172,16 @@ def _wanted(about: Mapping[str, Any]) -> str:
     return _KINDS.get(about["kind"], "text")
 
 
-def _near(word: str, names: Any) -> str:
+def _near(word: str, names: Iterable[str]) -> str:
+    return _nearest(word, frozenset(names))
+
+
+@lru_cache(maxsize=4096)
+def _nearest(word: str, names: frozenset[str]) -> str:
+    """Kept, because looking for near names costs more than all else, and recipes repeat each other's flags."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, list(names), n=3, cutoff=0.6)
+    near = get_close_matches(word, sorted(names), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
