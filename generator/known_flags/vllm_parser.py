@@ -278,16 +278,26 @@ def marked(action: argparse.Action) -> tuple[str, str]:
     return (field, before + description) if mark else ("", before)
 
 
+def spellings(action: argparse.Action, parser: argparse.ArgumentParser) -> tuple[list[str], list[str]]:
+    """The names that switch an option on (or give it a value), and those that switch it off.
+
+    The parser's own table is asked: since 0.33.0 an option does not name all of its spellings.
+    """
+    options = [option for option, owner in parser._option_string_actions.items() if owner is action]
+    negative = getattr(action, "negative_option_strings", None)
+    if negative is None:
+        switch = isinstance(action, argparse.BooleanOptionalAction)
+        negative = {option for option in options if switch and option.startswith("--no-")}
+    return [key_of(one) for one in options if one not in negative], [key_of(one) for one in options if one in negative]
+
+
 def described(
     action: argparse.Action, parser: argparse.ArgumentParser, classes: Classes, fields: Any
 ) -> dict[str, Any]:
     """One flag as recipegen's data has it."""
     field, description = marked(action)
     cls, name = fields.get(field, (None, ""))
-    options = [key_of(option) for option in action.option_strings]
-    off = next((one for one in options[1:] if one.startswith("no-")), None)
-    if not isinstance(action, argparse.BooleanOptionalAction):
-        off = None
+    options, negations = spellings(action, parser)
     low, high = limits(cls, name) if cls else (None, None)
     long_name = next(one for one in options if not one.startswith("-"))
     convert = unwrapped(action.type)
@@ -299,12 +309,12 @@ def described(
     choices = [one for one in action.choices or () if one not in (None, "None")]
     return {
         "name": long_name,
-        "aliases": sorted(one for one in options if one not in (long_name, off) and not one.startswith("no-")),
+        "aliases": sorted(one for one in options if one != long_name),
         "kind": kind_of_action(action),
         "choices": in_order(choices) or None,
         "default": None if action.default is argparse.SUPPRESS else plain(action.default),
         "nargs": None if action.nargs == 0 else action.nargs,
-        "off": off,
+        "off": f"no-{long_name}" if f"no-{long_name}" in negations else None,
         "deprecated": deprecation(action, parser, description),
         "min": low,
         "max": high,
@@ -380,6 +390,9 @@ def main() -> None:
         if action.option_strings and not isinstance(action, argparse._HelpAction):
             flag = described(action, parser, classes, fields)
             flags[flag.pop("name")] = flag
+            for second in spellings(action, parser)[1]:
+                if second != flag["off"]:  # since 0.33.0: --disable-x beside --no-enable-x
+                    flags[second] = {**flag, "aliases": [], "default": None, "off": None}
     if '"-O"' in inspect.getsource(type(parser)):  # replaced by the long name before argparse sees it
         flags["optimization-level"]["aliases"] = ["-O"]
     json.dump(

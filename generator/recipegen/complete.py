@@ -114,6 +114,7 @@ def _variant(name: str, variant: Variant, recipe: Recipe, adapter: EngineAdapter
         env=env,
         notes=variant.notes,
         measure=variant.measure,
+        silenced=variant.silenced,
     )
 
 

@@ -86,9 +86,7 @@ UNKNOWN_DRAFTER_LAYERS = Constant(
     "Decoder layers of a drafter whose config nobody gives, each as wide in the cache as a layer of its target: 294,000 "
     "tokens of Qwen3.6-35B-A3B at 0.50 fit eight.",
 )
-UNKNOWN_DRAFTER_GB = Constant(
-    Range(0.3, 2, 5), "GB", "Drafters whose size is known have 0.85 to 4 GB (google, z-lab)."
-)
+UNKNOWN_DRAFTER_GB = Constant(Range(0.3, 2, 5), "GB", "Drafters whose size is known have 0.85 to 4 GB (google, z-lab).")
 
 KV_BYTES: Table = {
     "bfloat16": 2,

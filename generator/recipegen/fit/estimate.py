@@ -191,9 +191,7 @@ def _vllm(setup: Setup, asked: int | None) -> Estimate:
         prefix = setup.since(HYBRID_PREFIX_SINCE)
     if target.state and prefix:
         copies += 1 if not setup.since("0.29.0") or setup.version is None else 2
-    caches = _Caches(
-        *(VllmCache(shape, batch=batch, copies=copies) for shape in _shapes(setup, target, tp, kv_bytes))
-    )
+    caches = _Caches(*(VllmCache(shape, batch=batch, copies=copies) for shape in _shapes(setup, target, tp, kv_bytes)))
     eager = setup.flag("enforce-eager") is True
     framework = constants.FRAMEWORK_EAGER if eager else constants.FRAMEWORK
     parts = [

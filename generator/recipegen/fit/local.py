@@ -77,7 +77,9 @@ def _tensor_bytes(path: Path) -> int:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
     if length > min(HEADER_LIMIT, size):
-        raise RecipegenError(f"{path} is no safetensors file: its header would have {length:,} bytes", where=Where(path))
+        raise RecipegenError(
+            f"{path} is no safetensors file: its header would have {length:,} bytes", where=Where(path)
+        )
     return size - 8 - length
 
 

@@ -80,15 +80,18 @@ def _place(subject: Subject, at: str | None, blamed: Iterable[Predicate]) -> Pat
 
 def _finding(recipe: Recipe, hit: Hit, variant: str | None) -> Finding:
     where = recipe.document.where(hit.path or ())
-    return finding_of(hit, where, variant, recipe.spec.silenced.get(hit.rule))
+    own = recipe.spec.variants[variant].silenced if variant else {}
+    return finding_of(hit, where, variant, own.get(hit.rule) or recipe.spec.silenced.get(hit.rule))
 
 
 def _silences(recipe: Recipe, found: list[Finding]) -> Iterator[Finding]:
     """Silences that name no rule, or a rule that does not fire."""
-    firing = {finding.rule.id for finding in found}
-    for name in recipe.spec.silenced:
+    firing = {(finding.rule.id, variant) for finding in found for variant in (*finding.variants, None)}
+    silences: list[tuple[Path_, str, str | None]] = [(("silenced", name), name, None) for name in recipe.spec.silenced]
+    for variant in recipe.spec.variants.values():
+        silences += [(("variants", variant.name, "silenced", rule), rule, variant.name) for rule in variant.silenced]
+    for path, name, of in silences:
         if name not in rules():
-            yield _finding(recipe, Hit("SILENCE_UNKNOWN_RULE", ("silenced", name), f"no rule is called {name}"), None)
-        elif name not in firing and rules()[name].stage == "spec":
-            detail = f"{name} is silenced, but does not fire"
-            yield _finding(recipe, Hit("SILENCE_WITHOUT_EFFECT", ("silenced", name), detail), None)
+            yield _finding(recipe, Hit("SILENCE_UNKNOWN_RULE", path, f"no rule is called {name}"), None)
+        elif (name, of) not in firing and rules()[name].stage == "spec":
+            yield _finding(recipe, Hit("SILENCE_WITHOUT_EFFECT", path, f"{name} is silenced, but does not fire"), None)

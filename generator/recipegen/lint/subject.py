@@ -1,9 +1,9 @@
 """What a rule's predicates speak of: the facts of one variant of a recipe, by name. Owns the names and where in the
 recipe each stands; decides nothing.
 
-Subjects: hf_id, model.id, family, arch, quant.format, image, image.digest, engine, engine.version, pkg.NAME,
-hardware, hardware.sm, nodes, gpus, flag.--NAME, spec.KEY (of --speculative-config), env.NAME, docker.KEY, status;
-log; metric.NAME; harness.NAME. A fact that nobody gives is None.
+Subjects: hf_id, model.id, family, arch, quant.format, image, image.digest, image.mode, image.arch_list, engine,
+engine.version, pkg.NAME, hardware, hardware.sm, nodes, baseline, status, flag.--NAME, spec.KEY (of
+--speculative-config), env.NAME, docker.KEY; log; metric.NAME; harness.NAME. A fact that nobody gives is None.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recipegen.engines.base import flag_key
 from recipegen.load.yamldoc import Document, Path_
 from recipegen.spec.completed import MAIN_MODEL, ResolvedVariant, Spec
 from recipegen.spec.model import Model
-from recipegen.spec.versions import lowest, parse_version
+from recipegen.spec.versions import lowest, parse_version, project
 
 SPECULATIVE = "speculative-config"
 _NO = "no-"
@@ -174,7 +174,7 @@ def _package(subject: Subject, name: str) -> str | None:
         bound = parse_version(named) or lowest(named)
         return str(bound) if bound else None
     for requirement in (*image.pip, *image.overrides, *image.wheels):
-        if requirement.replace("_", "-").startswith(name.replace("_", "-")) and (bound := lowest(requirement)):
+        if project(requirement) == name.replace("_", "-") and (bound := lowest(requirement)):
             return str(bound)
     base = subject.recipe.image
     return base.packages.get(name) if base else None
@@ -207,6 +207,7 @@ _SINGLE: Mapping[str, Any] = {
     "model.id": _model_id,
     "image": lambda s: s.spec.image.base.partition("@")[0] or None,
     "image.digest": lambda s: s.spec.image.base.partition("@")[2] or None,
+    "image.arch_list": lambda s: s.spec.image.arch_list,
     "image.mode": lambda s: s.spec.image.mode,
     "engine": lambda s: s.spec.engine.name,
     "engine.version": lambda s: s.engine_version,
@@ -214,6 +215,7 @@ _SINGLE: Mapping[str, Any] = {
     "hardware.sm": lambda s: s.spec.hardware.sm,
     "nodes": lambda s: s.spec.hardware.nodes,
     "status": lambda s: s.spec.status,
+    "baseline": lambda s: s.spec.baseline,
     "log": lambda s: s.log,
 }
 _FAMILIES: Mapping[str, Any] = {
@@ -237,6 +239,8 @@ _PLACES: Mapping[str, Path_] = {
     "hardware.sm": ("hardware",),
     "nodes": ("hardware",),
     "status": ("status",),
+    "baseline": ("baseline",),
+    "image.arch_list": ("image", "arch_list"),
 }
 SUBJECTS = frozenset(_SINGLE)
 SUBJECT_FAMILIES = frozenset(("flag", "spec", "env", "pkg", "docker", "metric", "harness"))

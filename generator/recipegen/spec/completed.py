@@ -113,6 +113,7 @@ class ResolvedVariant(_Completed):
     env: dict[str, str]
     notes: str | None
     measure: bool
+    silenced: dict[str, str]
 
 
 class ResolvedRun(Run):
@@ -189,7 +190,7 @@ class Spec(_Completed):
             hardware_prose.add("nodes")
         inner = {
             "models": {"__all__": {"notes", "license", "size_gb"}},
-            "variants": {"__all__": {"title", "notes", "measure"}},
+            "variants": {"__all__": {"title", "notes", "measure", "silenced"}},
             "engine": {"notes"},
             "hardware": hardware_prose,
         }

@@ -317,6 +317,7 @@ class Variant(Strict):
     drop_env: tuple[EnvName, ...] = ()
     notes: Prose | None = None
     measure: bool = Field(True, description="false: rendered, but left out of `bench` unless named")
+    silenced: dict[RuleId, Prose] = Field({}, description="lint rules that do not apply to this variant, with reasons")
 
 
 class Volume(Strict):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from packaging.version import Version
 
+_PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LEADING = re.compile(r"v?[0-9]+(?:\.[0-9]+)+[^\s,;()]*")
 
 
@@ -28,6 +29,12 @@ def _parse(text: str) -> Version | None:
         return Version(match[0])
     except InvalidVersion:
         return None
+
+
+def project(requirement: str) -> str:
+    """The name of a requirement's project, normalized as PEP 503 says: `Mistral_Common>=1.11` -> mistral-common."""
+    found = _PROJECT.match(requirement)
+    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
 
 
 def lowest(requirement: str | None) -> Version | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from recipegen.lint.checks.drafters import drafter_of_another
 from recipegen.lint.checks.flags import flag_pairs, known_flags
 from recipegen.lint.checks.patches import patch_ranges
 from recipegen.lint.checks.pins import moving_parts
@@ -13,4 +14,8 @@ from recipegen.lint.finding import Hit
 from recipegen.lint.subject import Recipe, Subject
 
 PER_RECIPE: tuple[Callable[[Recipe, Context], Iterator[Hit]], ...] = (patch_ranges, moving_parts)
-PER_VARIANT: tuple[Callable[[Subject, Context], Iterator[Hit]], ...] = (known_flags, flag_pairs)
+PER_VARIANT: tuple[Callable[[Subject, Context], Iterator[Hit]], ...] = (
+    known_flags,
+    flag_pairs,
+    drafter_of_another,
+)

@@ -23,6 +23,8 @@ _PREFIXES = {"vllm": "VLLM_", "llama.cpp": "LLAMA_"}
 """Variables with the engine's own prefix are meant for it; what others read is not known here."""
 _KINDS = {"int": "a whole number", "float": "a number", "size": "a number, or one with k, M, G …", "json": "JSON"}
 _WORDS_FOR_SIZE = ("auto",)
+_OWN_RULES = {("SpeculativeConfig", "method"): "dflash"}
+"""Choices that rules of their own speak of, with what is known beyond the set of values."""
 
 
 def known_flags(subject: Subject, context: Context) -> Iterator[Hit]:
@@ -142,6 +144,8 @@ class _Checker:
                 continue
             elif inner["kind"] == "json":
                 yield from self._json(inner, item, place, f"{word} {key}")
+            elif _OWN_RULES.get((name, key)) == item:
+                continue
             elif not isinstance(item, Mapping):
                 # Classes of plugins and of other packages may stand for some names here.
                 yield from self._value({"nargs": "*", **inner}, item, place, f"{word} {key}")
