@@ -53,9 +53,13 @@ def environment(package: Path) -> list[str]:
 
 def parsed(python: str, sources: Path) -> dict[str, Any]:
     """What that version's own parser accepts, as vllm_parser.py prints it."""
-    script = Path(__file__).with_name("vllm_parser.py")
-    env = {**os.environ, "PYTHONPATH": str(sources), "VLLM_LOGGING_LEVEL": "ERROR"}
-    done = subprocess.run([python, "-P", str(script)], env=env, capture_output=True, text=True, check=False)
+    env = {
+        **os.environ,
+        "PYTHONPATH": f"{sources}{os.pathsep}{Path(__file__).parents[1]}",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+    }
+    command = [python, "-P", "-m", "known_flags.vllm_parser"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{sources.name}: the parser cannot be asked\n{done.stderr[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout)

@@ -1,9 +1,8 @@
 """Prints, as JSON, what one vLLM's own parser of `vllm serve` accepts. Runs inside that vLLM's Python.
 
-    PYTHONPATH=SOURCES python vllm_parser.py
+    PYTHONPATH=SOURCES:generator python -P -m known_flags.vllm_parser
 
-Owns the reading of argparse actions and of the config classes; nothing of recipegen is imported. The sources may be
-a wheel's Python files alone: compiled modules are not needed for the parser.
+Owns the reading of argparse actions and of the config classes; nothing of recipegen is imported.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ import argparse
 import dataclasses
 import enum
 import importlib
-import importlib.abc
-import importlib.machinery
 import inspect
 import json
 import pathlib
@@ -23,6 +20,8 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from known_flags.vllm_pretend import sources_alone, use_cuda_platform
 
 sys.argv = ["vllm", "serve", "--help=all"]  # the engine reads its options' descriptions only then
 
@@ -38,63 +37,7 @@ JSON_FLAGS = {
 """Flags that take any JSON object in the parser's eyes, with the class that EngineArgs makes of it."""
 DEPRECATED = re.compile(r"\b(is|are|be|been) deprecated\b|^\W*deprecated\b|[\[(]deprecated", re.IGNORECASE)
 
-STUBS = ("diskcache", "gguf", "orjson")
-"""Packages that some release imports and the Python at hand may lack; nothing of the parser depends on them."""
-
 Field = tuple[type, str]
-
-
-class StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives an empty module for a compiled part of vLLM and for the packages in STUBS."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
-        """Answer only where no real module was found: this finder stands last."""
-        package, _, last = name.rpartition(".")
-        if name.split(".")[0] in STUBS or (package.split(".")[0] == "vllm" and last.startswith("_")):
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-        return None
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        """A module in which every public name is a class without contents."""
-        module = types.ModuleType(spec.name)
-
-        def attribute(name: str) -> type:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return type(name, (), {})
-
-        module.__getattr__ = attribute  # type: ignore[method-assign]
-        return module
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        """Nothing to run."""
-
-
-def lacks(*_: object, **__: object) -> bool:
-    """The answer to every question for a feature of the GPU."""
-    return False
-
-
-class Operators:
-    """In the place of vLLM's compiled operators: none is there, and no feature is supported."""
-
-    def __getattr__(self, name: str) -> Callable[..., bool]:
-        if "support" in name:
-            return lacks
-        raise AttributeError(name)
-
-
-def use_cuda_platform() -> None:
-    """Make vLLM believe that it runs on some NVIDIA GPU, which some defaults and choices depend on."""
-    importlib.import_module("torch").ops._C = Operators()
-    platforms = importlib.import_module("vllm.platforms")
-    cuda = importlib.import_module("vllm.platforms.cuda")
-
-    def capability(device_id: int = 0) -> None:
-        """Unknown, so that nothing asks a compiled module what it could do there."""
-
-    overrides = {"get_device_capability": staticmethod(capability), "has_device_capability": staticmethod(lacks)}
-    vars(platforms)["_current_platform"] = type("SomeCudaPlatform", (cuda.NonNvmlCudaPlatform,), overrides)()
 
 
 def unwrapped(function: Any) -> Any:
@@ -380,7 +323,7 @@ def open_choices(
 def main() -> None:
     """Print the flags, the JSON classes and the version as one JSON object."""
     answer, sys.stdout = sys.stdout, sys.stderr  # the engine prints while it is imported
-    sys.meta_path.append(StubFinder())
+    sources_alone()
     use_cuda_platform()
     fields: dict[str, Field] = {}
     parser = serve_parser(importlib.import_module("vllm.engine.arg_utils"), fields)

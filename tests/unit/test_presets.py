@@ -206,3 +206,23 @@ def test_the_shipped_recipe_is_its_preset(name: str) -> None:
     texts = [recipe_text(name, (PRESETS / f"{name}.yaml").read_text()), file.read_text()]
     shipped, ours = (re.sub(r"(?m)^status:.*$", "", text, count=1) for text in texts)
     assert ours == shipped
+
+
+PAGE = ROOT / "docs" / "configurations.md"
+
+
+def test_every_configuration_of_the_sources_became_something_or_the_page_says_why_not() -> None:
+    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ")][1:]
+    became = {row[0]: row[1] for row in rows}
+    known = {model["id"] for model in knowledge("models.yaml")["models"]}
+    assert set(became) == known
+    assert all(len(row) == 3 and row[2] for row in rows if row[1] == "nothing")
+
+
+def test_the_page_of_configurations_links_to_what_is_there() -> None:
+    links = re.findall(r"\]\((\.\./[^)]+)\)", PAGE.read_text())
+    assert len(links) > 40
+    assert [link for link in links if not (PAGE.parent / link).exists()] == []
+    records = [line for line in PAGE.read_text().splitlines() if "| record" in line]
+    for link in re.findall(r"presets/([a-z0-9.-]+)\.yaml", "\n".join(records)):
+        assert preset(link).missing, f"{link} is called a record"

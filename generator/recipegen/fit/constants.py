@@ -75,7 +75,7 @@ ATLAS_SHARE = Constant(
     "What Atlas takes beside weights and cache, fitted to one figure: Qwen3.5-122B (76 GB) left about 12 GB free at 0.99.",
 )
 WEIGHTS_ROUNDED = Constant(
-    Range(0.95, 1.0, 1.04),
+    Range(0.97, 1.0, 1.03),
     "of the published size",
     "Sizes are rounded and parts stay on disk: GLM-5.2's 464.8 GB took 113.5 GB on each of four nodes (0.977), "
     "Qwen3.5-397B's 407 GB took 102 (1.002).",

@@ -43,6 +43,12 @@ class _Caches:
             self.low.tokens(pool.high * GB, context),
         )
 
+    def logged(self, pool: Range) -> Range:
+        """What vLLM before 0.20.1 prints; it does not grow with the pool alone, so the ends are put in order."""
+        pairs = ((self.high, pool.low), (self.expected, pool.expected), (self.low, pool.high))
+        found = [one.logged_before_0_20_1(gb * GB) for one, gb in pairs if isinstance(one, VllmCache)]
+        return Range(*sorted(found))
+
     def longest(self, pool: Range, sequences: int) -> Range:
         return Range(
             self.high.longest(pool.low * GB, sequences),
@@ -226,14 +232,7 @@ def _vllm(setup: Setup, asked: int | None) -> Estimate:
             reason = f"gpu-memory-utilization {util:g} leaves the rest of the machine less than it usually takes"
     logged = None
     if not setup.since("0.20.1"):
-        low, usual, high = caches.low, caches.expected, caches.high
-        assert isinstance(low, VllmCache) and isinstance(usual, VllmCache) and isinstance(high, VllmCache)
-        logged = Range(
-            high.logged_before_0_20_1(pool.low * GB),
-            usual.logged_before_0_20_1(pool.expected * GB),
-            low.logged_before_0_20_1(pool.high * GB),
-        )
-        logged = Range(*sorted((logged.low, logged.expected, logged.high)))
+        logged = caches.logged(pool)
     return Estimate(
         verdict=verdict,
         reason=reason,
@@ -243,7 +242,7 @@ def _vllm(setup: Setup, asked: int | None) -> Estimate:
         budget=budget,
         pool=pool,
         request=caches.request(context),
-        total=total,
+        total=_with_page_cache(total, parts, memory),
         tokens=caches.tokens(pool, context),
         logged=logged,
         largest=caches.longest(pool, 1),
@@ -287,7 +286,7 @@ def _atlas(setup: Setup, asked: int | None) -> Estimate:
         budget=budget,
         pool=pool,
         request=caches.request(context),
-        total=budget + constants.OTHERS.value,
+        total=_with_page_cache(budget + constants.OTHERS.value, parts, memory),
         tokens=caches.tokens(pool, context),
         largest=caches.longest(pool, 1),
         largest_full=caches.longest(pool, sequences),
@@ -340,6 +339,12 @@ def _llama_cpp(setup: Setup, asked: int | None) -> Estimate:
         ceiling=ceiling(setup, own, target, 1, _depth(setup, asked, context)),
         notes=(*setup.notes, "llama.cpp makes its cache for --ctx-size tokens at once, which its slots share"),
     )
+
+
+def _with_page_cache(total: Range, parts: list[Part], memory: Range) -> Range:
+    """What tools show that count the page cache as used: the files of the weights stay in it while there is room."""
+    files = sum(part.gb.expected for part in parts if part.name.endswith("weights"))
+    return Range(total.low, min(total.expected, memory.high), min(total.high + files, memory.high))
 
 
 def _pool_verdict(caches: _Caches, pool: Range, context: int) -> tuple[Verdict, str]:

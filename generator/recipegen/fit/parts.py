@@ -109,7 +109,8 @@ class Estimate:
         budget: GB that the engine may use on one node.
         pool: GB left for the cache.
         request: GB of cache (and state) of one request of `context` tokens.
-        total: GB in use on a node when the server runs, other software included; the page cache is not in it.
+        total: GB in use on a node when the server runs, other software included. Its high end counts the weight files
+            that stay in the page cache too, up to all memory: tools that count the cache as used show that.
         tokens: tokens of cache that fit, at requests of `context` tokens.
         logged: what this version of the engine prints as its cache's size, where it counts otherwise.
         largest: longest context of one request that fits; `largest_full` of `sequences` requests at once.

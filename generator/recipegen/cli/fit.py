@@ -1,0 +1,100 @@
+"""Command `fit`: does a recipe fit into its machine. Owns how the estimate is printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recipegen.cli import json_option, plain, root_option
+from recipegen.errors import EXIT_FINDINGS
+from recipegen.workspace import Workspace, variant_of
+
+if TYPE_CHECKING:
+    from recipegen.fit.parts import Estimate, Range
+
+
+@click.command("fit")
+@click.argument("name")
+@click.option("--variant", metavar="V", help="Variant to look at; the headline by default.")
+@click.option(
+    "--context", type=click.IntRange(1, 1 << 24), metavar="N", help="Tokens of a request, instead of the recipe's."
+)
+@click.option(
+    "--models-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder that holds the models' folders."
+)
+@root_option
+@json_option
+def fit_command(
+    name: str, variant: str | None, context: int | None, models_dir: Path | None, root: Path | None, as_json: bool
+) -> None:
+    """Estimate memory, the longest context and the decode ceiling of the recipe NAME, before it is launched.
+
+    Each number has a low, an expected and a high value and its source. Exit code 1 when it does not fit. With
+    --models-dir, weights and config.json on this machine win over published sizes.
+
+    \b
+    Examples:
+      recipegen fit qwen36-35b-dflash
+      recipegen fit qwen36-35b-dflash --variant ar --context 131072
+      recipegen fit glm52-nvfp4-x4 --json
+    """
+    from recipegen.fit import estimate
+
+    spec = Workspace.open(root).spec(name)
+    chosen = variant_of(spec, variant)
+    found = estimate(spec, chosen, context=context, models_dir=models_dir)
+    if as_json:
+        click.echo(json.dumps({"recipe": name, "variant": chosen, **found.as_data()}, indent=2))
+    else:
+        click.echo(plain("\n".join(_lines(name, chosen, found))))
+    raise SystemExit(EXIT_FINDINGS if found.verdict == "over" else 0)
+
+
+def _lines(name: str, variant: str, found: Estimate) -> Iterator[str]:
+    yield f"{name} {variant}: {found.verdict} ({found.reason})"
+    if found.pool is None or found.request is None or found.budget is None:
+        return
+    yield ""
+    yield f"{'GB of one node':<32}{'low':>9}{'expected':>10}{'high':>9}"
+    yield _row("the engine may use", found.budget)
+    for part in found.parts:
+        yield _row(part.name, part.gb, "- ")
+    yield _row("left for the cache", found.pool)
+    yield _row(f"one request of {found.context:,} tokens", found.request)
+    if found.total is not None:
+        yield _row("in use, other software too", found.total)
+    yield ""
+    yield f"{'tokens':<32}{'low':>9}{'expected':>10}{'high':>9}"
+    for label, value in (
+        ("cache holds", found.tokens),
+        ("the engine's log says", found.logged),
+        ("longest context, 1 request", found.largest),
+        (f"longest context, {found.sequences} at once", found.largest_full),
+    ):
+        if value is not None:
+            yield f"{label:<32}" + "".join(f"{max(0, int(end)):>{w},}" for end, w in _ends(value, (9, 10, 9)))
+    if found.native is not None:
+        yield f"the model's own context: {found.native:,}"
+    if found.ceiling is not None:
+        rate = found.ceiling.tokens_per_s
+        word = "decode ceiling" if found.ceiling.bounds else "steps a second"
+        yield ""
+        yield f"{word} of one stream at {found.ceiling.context:,} tokens: {rate.low:.1f} to {rate.high:.1f}"
+        yield f"  {found.ceiling.note}"
+    yield ""
+    for part in found.parts:
+        yield f"{part.name}: {part.source}"
+    for note in found.notes:
+        yield f"note: {note}"
+
+
+def _ends(value: Range, widths: tuple[int, int, int]) -> Iterator[tuple[float, int]]:
+    yield from zip((value.low, value.expected, value.high), widths, strict=True)
+
+
+def _row(label: str, value: Range, sign: str = "") -> str:
+    return f"{sign + label:<32}" + "".join(f"{end:>{width}.2f}" for end, width in _ends(value, (9, 10, 9)))
