@@ -41,6 +41,17 @@ sys.path.insert(0, sys.argv[1])
 import xllamacpp.xllamacpp
 ctypes.CDLL(sys.argv[2]).print_options()
 """
+EMPTY: dict[str, Any] = {
+    "aliases": [],
+    "choices": None,
+    "default": None,
+    "nargs": None,
+    "off": None,
+    "deprecated": None,
+}
+EMPTY |= {"min": None, "max": None, "json": None}
+RPC = {"rpc": {**EMPTY, "kind": "str"}}
+"""Only a llama.cpp that was built with RPC has this flag; not every xllamacpp was."""
 LONGEST = 300
 """Characters of a deprecation text."""
 
@@ -165,9 +176,8 @@ def flags_of(found: list[dict[str, Any]], source: str) -> tuple[dict[str, Any], 
             opened.append(name_of(option))
         for key in map(key_of, option["off"]):
             if key != flag["off"]:
-                empty = {"choices": None, "default": None, "nargs": None, "min": None, "max": None, "json": None}
-                flags[key] = {"aliases": [], "kind": "switch", "off": None, "deprecated": None, **empty}
-    return flags, sorted(opened)
+                flags[key] = {**EMPTY, "kind": "switch"}
+    return RPC | flags, sorted(opened)
 
 
 def environment(found: list[dict[str, Any]], sources: Path) -> list[str]:

@@ -141,7 +141,7 @@ options:
   --free FREE           Any text.
   --parser {x,y} or name registered in --plugin
 """
-EMPTY = {"aliases": [], "off": None, "choices": None}
+EMPTY: dict[str, Any] = {"aliases": [], "off": None, "choices": None}
 DATA: dict[str, Any] = {
     "flags": {
         "eager": {**EMPTY, "off": "no-eager"},

@@ -1,4 +1,4 @@
-"""Does a recipe fit into its machine, and how fast can it decode at most. Owns the estimate; starts and measures nothing.
+"""Does a recipe fit into its machine, and how fast can it decode at most. Owns the estimate; starts nothing.
 
 Every number is a range with its source. Where a number is missing, the verdict is `unknown`, never a guess.
 """

@@ -37,8 +37,8 @@ VISIBLE = Constant(
 OTHERS = Constant(
     Range(2, 5, 8),
     "GB",
-    "Operating system and other programs on the same memory. Peaks of 117 GiB at 0.92 and 113.5 GiB at 0.90 of 121.7 GiB "
-    "leave 4 to 5 GiB for them.",
+    "Operating system and other programs on the same memory. Peaks of 117 GiB at 0.92 and 113.5 GiB at 0.90 of 121.7 "
+    "GiB leave 4 to 5 GiB for them.",
 )
 FRAMEWORK = Constant(
     Range(1.5, 3, 5),
@@ -59,8 +59,8 @@ CLUSTER = Constant(
 ACTIVATION = Constant(
     Range(0.2, 0.7, 1.5),
     "MB per token of max-num-batched-tokens",
-    "What the profiling run of vLLM sets aside. 0.7 fits the figures named under FRAMEWORK; the AEON build of Qwen3.6-27B "
-    "with 32,768 tokens, images and video left about 1.5. Gemma-4-26B was seen to take more "
+    "What the profiling run of vLLM sets aside. 0.7 fits the figures named under FRAMEWORK; the AEON build of "
+    "Qwen3.6-27B with 32,768 tokens, images and video left about 1.5. Gemma-4-26B was seen to take more "
     "(github.com/vllm-project/vllm issue 46307).",
 )
 LLAMA_CPP = Constant(
@@ -72,7 +72,7 @@ LLAMA_CPP = Constant(
 ATLAS_SHARE = Constant(
     Range(0.02, 0.5, 0.55),
     "of the weights",
-    "What Atlas takes beside weights and cache, fitted to one figure: Qwen3.5-122B (76 GB) left about 12 GB free at 0.99.",
+    "What Atlas takes beside weights and cache, fitted to one figure: Qwen3.5-122B (76 GB) left about 12 GB at 0.99.",
 )
 WEIGHTS_ROUNDED = Constant(
     Range(0.97, 1.0, 1.03),
@@ -83,8 +83,8 @@ WEIGHTS_ROUNDED = Constant(
 UNKNOWN_DRAFTER_LAYERS = Constant(
     Range(1, 8, 8),
     "layers",
-    "Decoder layers of a drafter whose config nobody gives, each as wide in the cache as a layer of its target: 294,000 "
-    "tokens of Qwen3.6-35B-A3B at 0.50 fit eight.",
+    "Decoder layers of a drafter whose config nobody gives, each as wide in the cache as a layer of its target: "
+    "294,000 tokens of Qwen3.6-35B-A3B at 0.50 fit eight.",
 )
 UNKNOWN_DRAFTER_GB = Constant(Range(0.3, 2, 5), "GB", "Drafters whose size is known have 0.85 to 4 GB (google, z-lab).")
 

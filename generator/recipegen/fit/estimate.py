@@ -100,6 +100,8 @@ def _needed(setup: Setup, tp: int) -> tuple[Range, Part]:
         raise _Unknown("no size of the weights is known: give the model size_gb, or --models-dir")
     if setup.kv is None:
         raise _Unknown("the catalog does not know the layers of this model: name its base_model, or give --models-dir")
+    if not setup.kv.attention_layers and not setup.kv.sliding and not setup.kv.linear and not setup.kv.mamba:
+        raise _Unknown("no layer of this model has a cache, as far as is known")
     return setup.memory, part
 
 
@@ -354,8 +356,8 @@ def _pool_verdict(caches: _Caches, pool: Range, context: int) -> tuple[Verdict, 
         return "over", f"one request of {context:,} tokens takes {request.low:.1f} GB, and {left}"
     if request.high > pool.low:
         return "tight", (
-            f"one request of {context:,} tokens takes {request.expected:.1f} GB, and between {max(pool.low, 0):.1f} and "
-            f"{pool.high:.1f} GB are left for the cache"
+            f"one request of {context:,} tokens takes {request.expected:.1f} GB, and between {max(pool.low, 0):.1f} "
+            f"and {pool.high:.1f} GB are left for the cache"
         )
     return "fits", f"one request of {context:,} tokens takes {request.expected:.1f} of {pool.expected:.1f} GB of cache"
 

@@ -25,11 +25,11 @@ _CONSTANTS: dict[str, Constant] = {
     "weights of an unknown drafter": constants.UNKNOWN_DRAFTER_GB,
 }
 _INTRODUCTION = """\
-`recipegen fit NAME` says before a launch whether a recipe fits, from which parts, and how sure that is. Every part has a
-low, an expected and a high value.
+`recipegen fit NAME` says before a launch whether a recipe fits, from which parts, and how sure that is. Every part
+has a low, an expected and a high value.
 
-- **fits**: even if every part is at its high end. **tight**: only if some stay lower. **over**: not even at the low end.
-  **unknown**: a number is missing, and the reason says which.
+- **fits**: even if every part is at its high end. **tight**: only if some stay lower. **over**: not even at the low
+  end. **unknown**: a number is missing, and the reason says which.
 - Under vLLM the pool for the cache is gpu-memory-utilization times the memory, less weights, drafter, activations and
   framework. One request of max-model-len tokens must fit into it, or the server does not start.
 - llama.cpp makes its whole cache at the start; what is summed up is held against the memory less other software.
@@ -40,14 +40,16 @@ low, an expected and a high value.
   max-model-len: blocks in the pool, over blocks of one request, times max-model-len. Before, it was the blocks of one
   group of layers. The estimate follows both, and its counts of blocks give the published figures exactly: 551,076 is
   288 blocks at 137 a request, 591,530 is 1,733 at 12, 782,791 is 1,720 at 9, 325,495 is 2,086 at 1,680.
-- Hybrid models: all kinds of layers share blocks of one size, so a block of attention is as large as one recurrent state
-  (784 tokens in Qwen3.5-27B). A request holds 1 state in each group of linear layers, 2 with prefix caching, and one more
-  for each speculative token. At 4,096 tokens the states take a third to a half of a request.
+- Hybrid models: all kinds of layers share blocks of one size, so a block of attention is as large as one recurrent
+  state (784 tokens in Qwen3.5-27B). A request holds 1 state in each group of linear layers, 2 with prefix caching, and
+  one more for each speculative token. At 4,096 tokens the states take a third to a half of a request.
 - Groups have as many layers as the rarest kind. A DFlash drafter of 5 layers cuts the 48 linear layers of Qwen3.6-27B
   into 10 groups, each with 16 states: a request of 262,144 tokens takes 29.7 GB instead of 17.4.
 - Unified memory: the profiler of vLLM 0.19.0 to 0.33.0 takes what the kernel calls available for free on a GB10, so the
-  page cache is not taken off the pool. `free` shows it as used all the same, and other programs' checks may stumble over
-  it. Peaks below count the files of the weights at their high end.
+  page cache is not taken off the pool, and the published pools agree: beside the weights of Qwen3.6-35B-A3B at 0.50,
+  22 GB of cached files would have left less than half of its 294,000 tokens. `free` shows the cache as used all the
+  same, so peaks below count the files of the weights at their high end. One report on 0.24.0 says that the check at the start
+  counted it (github.com/vllm-project/vllm issue 48140); emptying the page cache first does no harm.
 
 ## Decode ceiling
 
@@ -79,10 +81,12 @@ def _page(known: list[Figure], runs: list[Ran]) -> Iterator[str]:
         yield _row(figure)
     yield ""
     yield "Ratio: expected over published. `runs` and `fails` have no number: the verdict is what is held against them."
+    yield "`decode` is tok/s of one stream without speculation, which must lie below the high end of the ceiling."
     yield ""
     yield "## Configurations whose speed is published"
     yield ""
-    yield "They ran, so none may be `over`. Decode: the fastest published tok/s of one stream without speculation."
+    yield "They ran, so none may be `over`. Decode: the fastest published tok/s of one stream without speculation, on"
+    yield "prompts of a known length."
     yield ""
     yield "| configuration | context | cache of a request, GB | left for the cache, GB | verdict | decode | ceiling |"
     yield "|---|--:|--:|--:|---|--:|--:|"
@@ -106,9 +110,9 @@ def _summary(known: list[Figure], runs: list[Ran]) -> Iterator[str]:
     off = [max(ratio, 1 / ratio) for ratio in ratios]
     inside = sum(figure.within is True for figure in known)
     yield (
-        f"{len(ratios)} published numbers: the expected value is off by a factor of {median(off):.2f} in the median and "
-        f"{max(off):.2f} at worst; {inside} of {len(ratios)} lie between low and high. Several constants were fitted to "
-        "some of these numbers, so new configurations may be further off."
+        f"{len(ratios)} published numbers: the expected value is off by a factor of {median(off):.2f} in the median "
+        f"and {max(off):.2f} at worst; {inside} of {len(ratios)} lie between low and high. Several constants were "
+        "fitted to some of these numbers, so new configurations may be further off."
     )
     yield ""
     verdicts = {word: sum(one.result.verdict == word for one in runs) for word in ("fits", "tight", "over", "unknown")}

@@ -17,8 +17,15 @@ from recipegen.spec.completed import Spec
 
 FILE = Path(__file__).with_name("published.yaml")
 GIB = 2**30
-Kind = Literal["tokens", "peak", "weights", "left", "token_bytes", "runs", "fails"]
-_UNITS: dict[Kind, str] = {"tokens": "tokens", "peak": "GB", "weights": "GB", "left": "GB", "token_bytes": "bytes"}
+Kind = Literal["tokens", "peak", "weights", "left", "token_bytes", "decode", "runs", "fails"]
+_UNITS: dict[Kind, str] = {
+    "tokens": "tokens",
+    "peak": "GB",
+    "weights": "GB",
+    "left": "GB",
+    "token_bytes": "bytes",
+    "decode": "tok/s",
+}
 
 
 @dataclass(frozen=True)
@@ -49,20 +56,22 @@ class Figure:
     @property
     def ratio(self) -> float | None:
         """Expected over published (the middle of its range); above 1 the estimate is too high."""
-        if self.published is None or self.estimated is None:
+        if self.published is None or self.estimated is None or self.kind == "decode":
             return None
         return self.estimated.expected / (sum(self.published) / 2)
 
     @property
     def within(self) -> bool | None:
         """Whether the published figure lies in the estimate's range."""
-        if self.published is None or self.estimated is None:
+        if self.published is None or self.estimated is None or self.kind == "decode":
             return None
         return self.estimated.low <= self.published[1] and self.published[0] <= self.estimated.high
 
     @property
     def contradicted(self) -> bool:
-        """Ran, but estimated not to fit; or did not fit, but estimated to."""
+        """Ran, but estimated not to fit; did not fit, but estimated to; decoded faster than the ceiling."""
+        if self.kind == "decode":
+            return self.published is None or self.estimated is None or self.published[1] > self.estimated.high
         return self.result.verdict == ("fits" if self.kind == "fails" else "over")
 
 
@@ -108,6 +117,8 @@ def _estimated(kind: Kind, result: Estimate) -> Range | None:
         return result.request * (GB / result.context)
     if kind == "weights":
         return next(part.gb for part in result.parts if part.name == "weights")
+    if kind == "decode":
+        return result.ceiling.tokens_per_s if result.ceiling and result.ceiling.bounds else None
     return {"peak": result.total, "left": result.pool}.get(kind)
 
 
@@ -135,7 +146,9 @@ def ran(specs: list[Spec]) -> Iterator[Ran]:
             seen.add((spec.name, name))
             result = estimate(spec, name)
             speeds = [
-                one.value for one in spec.published if (one.variant, one.metric, one.concurrency) == (name, "tg", 1)
+                one.value
+                for one in spec.published
+                if (one.variant, one.metric, one.concurrency, one.workload) == (name, "tg", 1, None)
             ]
             bounded = result.ceiling is not None and result.ceiling.bounds and spec.variants[name].method == "AR"
             yield Ran(spec.name, name, result, max(speeds) if speeds and bounded else None)

@@ -120,7 +120,7 @@ def read_setup(spec: Spec, variant: str, *, models_dir: Path | None = None, assu
         defaults={key: about["default"] for key, about in data.flags.items()} if data else {},
         version=version,
         memory=_memory(spec),
-        lookahead=int(config.get("num_speculative_tokens") or _implied(config, drafter)),
+        lookahead=_lookahead(config, drafter),
         built_in=own_heads,
         external=bool(declared) or ("model" in config),
         drafter=drafter,
@@ -157,6 +157,9 @@ def _drafter(facts: ModelFacts | None, model: Model | None, config: Mapping[str,
     return None
 
 
-def _implied(config: Mapping[str, Any], drafter: Drafter | None) -> int:
-    """Tokens per step where the recipe leaves them to the drafter: DFlash's blocks have 16, one of them is given."""
+def _lookahead(config: Mapping[str, Any], drafter: Drafter | None) -> int:
+    """Tokens per step. Where the recipe leaves them to the drafter: DFlash's blocks have 16, one of them is given."""
+    given = config.get("num_speculative_tokens")
+    if isinstance(given, int) and given > 0:
+        return given
     return 15 if config.get("method") == "dflash" else 1 if config or drafter else 0

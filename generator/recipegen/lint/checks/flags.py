@@ -19,7 +19,7 @@ from recipegen.load.yamldoc import Path_
 
 PLACEHOLDER = re.compile(r"<[A-Za-z][\w .-]*>|\$\{?[A-Za-z_]\w*\}?|\{\{.*\}\}|(?i:todo|fixme|xxx+|changeme)")
 """Text that stands for a value instead of being one; a launch script passes it on as it is."""
-_PREFIXES = {"vllm": "VLLM_", "llama.cpp": "LLAMA_"}
+_PREFIXES = {"vllm": ("VLLM_",), "llama.cpp": ("LLAMA_", "GGML_")}
 """Variables with the engine's own prefix are meant for it; what others read is not known here."""
 _KINDS = {"int": "a whole number", "float": "a number", "size": "a number, or one with k, M, G …", "json": "JSON"}
 _WORDS_FOR_SIZE = ("auto",)
@@ -39,9 +39,9 @@ def known_flags(subject: Subject, context: Context) -> Iterator[Hit]:
     for key, value in subject.variant.flags.items():
         path = subject.flag_path(key) or ("variants", subject.variant.name)
         yield from checker.flag(key, value, path)
-    prefix = _PREFIXES.get(facts.engine)
+    prefixes = _PREFIXES.get(facts.engine, ())
     for name in subject.variant.env:
-        if prefix and name.startswith(prefix) and name not in facts.env:
+        if prefixes and name.startswith(prefixes) and name not in facts.env:
             detail = f"{name} is not read by {checker.label}{_since(facts, name)}"
             yield Hit("ENV_UNKNOWN", subject.env_path(name), detail, _near(name, facts.env))
 
@@ -71,7 +71,9 @@ class _Checker:
             yield Hit("FLAG_UNKNOWN", path, detail, fix, self.grave)
             return
         if about["deprecated"]:
-            yield Hit("FLAG_DEPRECATED", path, f"{self.label} says of {word}: {_sentence(about['deprecated'])}")
+            gone: Severity | None = "error" if "has been removed" in about["deprecated"] else None
+            detail = f"{self.label} says of {word}: {_sentence(about['deprecated'])}"
+            yield Hit("FLAG_DEPRECATED", path, detail, severity=gone)
         if dot:
             yield from self._dotted(about, rest, value, path, word)
         elif about["kind"] == "json":
