@@ -46,7 +46,7 @@ FAULTS: dict[str, tuple[str, dict[str, str], str, str]] = {
     ),
     "max-model-len 32768 for an agent": (
         "qwen35-35b-bf16", {"    max-model-len: 262144": "    max-model-len: 32768"},
-        "CTX_FLOOR_64K_HERMES_AGENT", "max-model-len",
+        "AGENT_CONTEXT_FLOOR", "max-model-len",
     ),
     "Gemma-4-26B with TP=2": (
         "gemma4-26b-a4b", {"    tensor-parallel-size: 1": "    tensor-parallel-size: 2"},

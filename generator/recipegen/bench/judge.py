@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from recipegen.bench.host import hardware_matches
 from recipegen.errors import RecipegenError
 from recipegen.files import read_bounded
 from recipegen.lint.finding import Finding, merged
@@ -34,9 +35,27 @@ def judge(recipe: Recipe, run: Path) -> list[Finding]:
     record = load_run(run)
     log = _log(run)
     found = lint_log(recipe, record["variant"], log, served=True) if log else []
+    own_hardware = hardware_matches(record["host"] or {}, recipe.spec.hardware.gpu)
     for cell in record["cells"]:
-        found += lint_result(recipe, record["variant"], cell_metrics(run, cell, log))
+        metrics = cell_metrics(run, cell, log)
+        if own_hardware:
+            metrics |= _share_of_ceiling(recipe, record["variant"], metrics)
+        found += lint_result(recipe, record["variant"], metrics)
     return merged(found)
+
+
+def _share_of_ceiling(recipe: Recipe, variant: str, metrics: dict[str, Any]) -> dict[str, float]:
+    """Decode speed over the most that the memory's bandwidth allows at that length: share_of_ceiling, above 1 is wrong.
+
+    Nothing where the ceiling is not known, or does not bound tok/s of one stream.
+    """
+    from recipegen.fit import estimate
+
+    context = metrics["pp_tokens"] + metrics["depth"] + metrics["tg_tokens"]
+    ceiling = estimate(recipe.spec, variant, context=context).ceiling
+    if ceiling is None or not ceiling.bounds or "tg" not in metrics or metrics["concurrency"] != 1:
+        return {}
+    return {"share_of_ceiling": metrics["tg"] / ceiling.tokens_per_s.high}
 
 
 def _log(run: Path) -> str:

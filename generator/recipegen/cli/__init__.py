@@ -32,6 +32,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("lint", "Print a lint rule, or all of them."),
     "lock": ("lock", "Pin what moves under a recipe: images, models, packages, texts."),
     "doctor": ("doctor", "Look at this host before anything is built."),
+    "fit": ("fit", "Estimate whether a recipe fits into its machine's memory, and how fast it can decode."),
     "schema": ("recipes", "Print the JSON Schema of recipe.yaml."),
     "render": ("kits", "Render the kits of recipes, or check that they are up to date."),
     "download": ("kits", "Fetch the models of a recipe."),

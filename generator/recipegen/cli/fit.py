@@ -59,7 +59,7 @@ def _lines(name: str, variant: str, found: Estimate) -> Iterator[str]:
     if found.pool is None or found.request is None or found.budget is None:
         return
     yield ""
-    yield f"{'GB of one node':<32}{'low':>9}{'expected':>10}{'high':>9}"
+    yield _head("GB of one node")
     yield _row("the engine may use", found.budget)
     for part in found.parts:
         yield _row(part.name, part.gb, "- ")
@@ -68,15 +68,17 @@ def _lines(name: str, variant: str, found: Estimate) -> Iterator[str]:
     if found.total is not None:
         yield _row("in use, other software too", found.total)
     yield ""
-    yield f"{'tokens':<32}{'low':>9}{'expected':>10}{'high':>9}"
+    yield _head("tokens")
     for label, value in (
         ("cache holds", found.tokens),
         ("the engine's log says", found.logged),
         ("longest context, 1 request", found.largest),
-        (f"longest context, {found.sequences} at once", found.largest_full),
+        (f"longest context, {found.sequences} at once", found.largest_full if found.sequences != 1 else None),
     ):
         if value is not None:
-            yield f"{label:<32}" + "".join(f"{max(0, int(end)):>{w},}" for end, w in _ends(value, (9, 10, 9)))
+            yield f"{label:<32}" + "".join(
+                f"{max(0, int(end)):>12,}" for end in (value.low, value.expected, value.high)
+            )
     if found.native is not None:
         yield f"the model's own context: {found.native:,}"
     if found.ceiling is not None:
@@ -92,9 +94,9 @@ def _lines(name: str, variant: str, found: Estimate) -> Iterator[str]:
         yield f"note: {note}"
 
 
-def _ends(value: Range, widths: tuple[int, int, int]) -> Iterator[tuple[float, int]]:
-    yield from zip((value.low, value.expected, value.high), widths, strict=True)
+def _head(label: str) -> str:
+    return f"{label:<32}" + "".join(f"{word:>12}" for word in ("low", "expected", "high"))
 
 
 def _row(label: str, value: Range, sign: str = "") -> str:
-    return f"{sign + label:<32}" + "".join(f"{end:>{width}.2f}" for end, width in _ends(value, (9, 10, 9)))
+    return f"{sign + label:<32}" + "".join(f"{end:>12.2f}" for end in (value.low, value.expected, value.high))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from recipegen.cli import cli
+from recipegen.fit.page import fit_page
 from recipegen.lint.page import rules_page
 from recipegen.spec.schema import SCHEMA_FILE, schema_text
 
@@ -23,7 +24,12 @@ def help_text() -> str:
 def generated() -> dict[Path, str]:
     """Path to text of every generated file of a source checkout."""
     root = Path(__file__).parents[3]
-    return {HELP: help_text(), root / SCHEMA_FILE: schema_text(), root / "docs" / "rules.md": rules_page()}
+    return {
+        HELP: help_text(),
+        root / SCHEMA_FILE: schema_text(),
+        root / "docs" / "rules.md": rules_page(),
+        root / "docs" / "fit.md": fit_page(),
+    }
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def _at_least(found: list[Finding], severity: str) -> list[Finding]:
 def print_findings(found: list[Finding], *, least: str) -> None:
     """Findings of a severity and worse, each with its place, cause, remedy and source."""
     for finding in _at_least(found, least):
-        click.echo(plain("\n".join(_lines(finding))))
+        click.echo("\n".join(_lines(finding)))
 
 
 def _problem_data(problem: Problem) -> dict[str, Any]:
@@ -107,12 +107,12 @@ def _lines(finding: Finding) -> Iterator[str]:
 
     severity = click.style(finding.severity, fg=_COLOURS[finding.severity], bold=True)
     of = f" ({', '.join(finding.variants)})" if finding.variants else ""
-    yield f"{finding.where}: {severity} {finding.rule.id}{of}: {finding.message}"
+    yield f"{plain(str(finding.where))}: {severity} {finding.rule.id}{plain(of)}: {plain(finding.message)}"
     if finding.silenced is not None:
-        yield f"    silenced: {finding.silenced}"
+        yield f"    silenced: {plain(finding.silenced)}"
         return
     yield f"    why: {finding.rule.why}"
-    yield f"    fix: {finding.fix}"
+    yield f"    fix: {plain(finding.fix)}"
     if finding.rule.disagree:
         yield f"    sources disagree: {finding.rule.disagree}"
     yield f"    source: {'; '.join(map(source_text, finding.rule.sources))}"

@@ -43,7 +43,7 @@ OTHERS = Constant(
 FRAMEWORK = Constant(
     Range(1.5, 3, 5),
     "GB",
-    "vLLM's context, libraries and captured graphs. Fitted together with ACTIVATION to Qwen3.5-27B at 0.90, "
+    "vLLM's context, libraries and captured graphs. Fitted together with the activations to Qwen3.5-27B at 0.90, "
     "Qwen3.6-35B-A3B at 0.50 and Qwen3.5-397B over four nodes, which leave 6 to 11 GB beside weights and cache.",
 )
 FRAMEWORK_EAGER = Constant(
@@ -54,13 +54,13 @@ FRAMEWORK_EAGER = Constant(
 CLUSTER = Constant(
     Range(0, 1, 2),
     "GB",
-    "Communication buffers of a node in a cluster: what Qwen3.5-397B left beyond FRAMEWORK and ACTIVATION.",
+    "Communication buffers of a node in a cluster: what Qwen3.5-397B left beyond framework and activations.",
 )
 ACTIVATION = Constant(
     Range(0.2, 0.7, 1.5),
     "MB per token of max-num-batched-tokens",
-    "What the profiling run of vLLM sets aside. 0.7 fits the figures named under FRAMEWORK; the AEON build of "
-    "Qwen3.6-27B with 32,768 tokens, images and video left about 1.5. Gemma-4-26B was seen to take more "
+    "What the profiling run of vLLM sets aside. 0.7 fits the figures named under framework and graphs; the AEON build "
+    "of Qwen3.6-27B with 32,768 tokens, images and video left about 1.5. Gemma-4-26B was seen to take more "
     "(github.com/vllm-project/vllm issue 46307).",
 )
 LLAMA_CPP = Constant(

@@ -46,10 +46,10 @@ has a low, an expected and a high value.
 - Groups have as many layers as the rarest kind. A DFlash drafter of 5 layers cuts the 48 linear layers of Qwen3.6-27B
   into 10 groups, each with 16 states: a request of 262,144 tokens takes 29.7 GB instead of 17.4.
 - Unified memory: the profiler of vLLM 0.19.0 to 0.33.0 takes what the kernel calls available for free on a GB10, so the
-  page cache is not taken off the pool, and the published pools agree: beside the weights of Qwen3.6-35B-A3B at 0.50,
-  22 GB of cached files would have left less than half of its 294,000 tokens. `free` shows the cache as used all the
-  same, so peaks below count the files of the weights at their high end. One report on 0.24.0 says that the check at the start
-  counted it (github.com/vllm-project/vllm issue 48140); emptying the page cache first does no harm.
+  estimate does not take the page cache off the pool. The one published pool that could tell, 294,000 tokens of
+  Qwen3.6-35B-A3B at 0.50, can be read both ways, and one report on 0.24.0 says that the check at the start counted
+  the cache (github.com/vllm-project/vllm issue 48140): empty it first. `free` shows the cache as used all the same,
+  so peaks below count the files of the weights at their high end.
 
 ## Decode ceiling
 

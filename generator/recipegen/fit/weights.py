@@ -68,6 +68,6 @@ def read_bytes(
     low = facts.active_b * bits / 8
     note = (
         f"{experts:.2g} billion parameters of active experts at {bits:g} bits; {other:.2g} billion of attention, "
-        f"shared layers and head between {bits:g} bits and BF16, which most NVFP4 checkpoints leave part of them in"
+        f"shared layers and head between {bits:g} bits and BF16"
     )
     return Range(low, (low + high) / 2, high), note

@@ -174,8 +174,8 @@ def _package(subject: Subject, name: str) -> str | None:
         bound = parse_version(named) or lowest(named)
         return str(bound) if bound else None
     for requirement in (*image.pip, *image.overrides, *image.wheels):
-        if project(requirement) == name.replace("_", "-") and (bound := lowest(requirement)):
-            return str(bound)
+        if project(requirement) == name.replace("_", "-"):
+            return str(lowest(requirement) or "any")
     base = subject.recipe.image
     return base.packages.get(name) if base else None
 

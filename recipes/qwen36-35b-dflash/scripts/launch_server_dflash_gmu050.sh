@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Rendered by recipegen from recipe.yaml; edits here are lost. Change recipe.yaml, then `recipegen render`.
-# Starts the server: Qwen3.6-35B-A3B NVFP4 with a DFlash drafter, variant dflash-gmu050 (AR).
+# Starts the server: Qwen3.6-35B-A3B NVFP4 with a DFlash drafter, variant dflash-gmu050 (DFlash).
 set -euo pipefail
 # Every upper-case name below can be set in the environment; arguments of this script are added at the end.
 
@@ -30,6 +30,7 @@ args=(
     --attention-backend flash_attn
     --enable-prefix-caching
     --seed 0
+    --speculative-config '{"method":"dflash","num_speculative_tokens":15,"model":"'"${MODELS_DIR}"'/Qwen3.6-35B-A3B-DFlash"}'
 )
 
 exec vllm "${args[@]}" "$@"

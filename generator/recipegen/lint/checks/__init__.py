@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from recipegen.lint.checks.drafters import drafter_of_another
+from recipegen.lint.checks.fit import memory_fits, native_context
 from recipegen.lint.checks.flags import flag_pairs, known_flags
 from recipegen.lint.checks.patches import patch_ranges
 from recipegen.lint.checks.pins import moving_parts
@@ -18,4 +19,6 @@ PER_VARIANT: tuple[Callable[[Subject, Context], Iterator[Hit]], ...] = (
     known_flags,
     flag_pairs,
     drafter_of_another,
+    memory_fits,
+    native_context,
 )
