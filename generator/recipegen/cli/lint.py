@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from recipegen.cli import json_option, plain, root_option
-from recipegen.errors import EXIT_FINDINGS, EXIT_USAGE, Problem, RecipegenError, SpecError
+from recipegen.errors import EXIT_FINDINGS, EXIT_USAGE, Problem, RecipegenError, SpecError, Where
 from recipegen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -103,11 +104,11 @@ def _problem_data(problem: Problem) -> dict[str, Any]:
 
 
 def _lines(finding: Finding) -> Iterator[str]:
-    from recipegen.lint.rule import source_text
+    from recipegen.lint.rule import source_texts
 
     severity = click.style(finding.severity, fg=_COLOURS[finding.severity], bold=True)
     of = f" ({', '.join(finding.variants)})" if finding.variants else ""
-    yield f"{plain(str(finding.where))}: {severity} {finding.rule.id}{plain(of)}: {plain(finding.message)}"
+    yield f"{plain(_from_here(finding.where))}: {severity} {finding.rule.id}{plain(of)}: {plain(finding.message)}"
     if finding.silenced is not None:
         yield f"    silenced: {plain(finding.silenced)}"
         return
@@ -115,7 +116,14 @@ def _lines(finding: Finding) -> Iterator[str]:
     yield f"    fix: {plain(finding.fix)}"
     if finding.rule.disagree:
         yield f"    sources disagree: {finding.rule.disagree}"
-    yield f"    source: {'; '.join(map(source_text, finding.rule.sources))}"
+    yield f"    source: {'; '.join(source_texts(finding.rule))}"
+
+
+def _from_here(where: Where) -> str:
+    """A place as a terminal makes a link of it: relative where it lies below the current folder."""
+    here = Path.cwd()
+    file = where.file.relative_to(here) if where.file.is_relative_to(here) else where.file
+    return str(replace(where, file=file))
 
 
 def _summary(checked: int, found: list[Finding], shown: list[Finding]) -> str:
@@ -168,15 +176,15 @@ def _rule(rule_id: str) -> Rule:
 
 
 def _rule_data(rule: Rule) -> dict[str, Any]:
-    from recipegen.lint.rule import source_text
+    from recipegen.lint.rule import source_texts
 
     data = rule.model_dump(mode="json", exclude={"sources"}, exclude_defaults=True)
-    return {**data, "sources": [source_text(source) for source in rule.sources]}
+    return {**data, "sources": source_texts(rule)}
 
 
 def _explained(rule: Rule) -> Iterator[str]:
     from recipegen.lint.page import STAGES, condition
-    from recipegen.lint.rule import source_text
+    from recipegen.lint.rule import source_texts
 
     yield f"{rule.id} ({rule.severity})"
     yield f"  {rule.title}"
@@ -193,5 +201,5 @@ def _explained(rule: Rule) -> Iterator[str]:
         yield f"  held by:  {rule.held_by}"
     if rule.when or rule.any:
         yield f"  fires if: {condition(rule)}"
-    for source in rule.sources:
-        yield f"  source:   {source_text(source)}"
+    for source in source_texts(rule):
+        yield f"  source:   {source}"

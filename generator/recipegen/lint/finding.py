@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recipegen.errors import Where
-from recipegen.lint.rule import SEVERITIES, Rule, Severity, rules, source_text
+from recipegen.lint.rule import SEVERITIES, Rule, Severity, rules, source_texts
 from recipegen.load.yamldoc import Path_
 
 
@@ -64,7 +64,7 @@ class Finding:
             "why": self.rule.why,
             "fix": self.fix,
             "disagree": self.rule.disagree,
-            "sources": [source_text(source) for source in self.rule.sources],
+            "sources": source_texts(self.rule),
             "silenced": self.silenced,
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from recipegen.lint.rule import Rule, Stage, documents, rules, source_text
+from recipegen.lint.rule import Rule, Stage, documents, rules
 from recipegen.quoting import markdown_cell, markdown_code, markdown_text
 
 STAGES: dict[Stage, str] = {
@@ -76,9 +76,6 @@ def _row(rule: Rule) -> str:
         what.append(f"Sources disagree: {markdown_text(rule.disagree)}")
     if rule.held_by:
         what.append(f"Held by: {markdown_text(rule.held_by)}")
-    sources = "; ".join(
-        f"{source.document} {source.section or ''}".strip() if source.document else source_text(source)
-        for source in rule.sources
-    )
+    sources = "; ".join(f"{source.document or source.title} {source.section or ''}".strip() for source in rule.sources)
     cells = [markdown_code(rule.id), rule.severity, rule.stage, " ".join(what), markdown_text(rule.fix)]
     return f"| {' | '.join(map(markdown_cell, [*cells, markdown_text(sources)]))} |"

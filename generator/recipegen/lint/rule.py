@@ -130,7 +130,10 @@ def _read(file: Path) -> Any:
     return yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
 
 
-def source_text(source: Source) -> str:
-    """`Dgx Vllm: …, section 13.1`."""
-    title = documents()[source.document].title if source.document else str(source.title)
-    return f"{title}, section {source.section}" if source.section else title
+def source_texts(rule: Rule) -> list[str]:
+    """The sources of a rule, one text for each document: `Dgx Vllm: …, section 13.1, 13.4`."""
+    sections: dict[str, list[str]] = {}
+    for source in rule.sources:
+        title = documents()[source.document].title if source.document else str(source.title)
+        sections.setdefault(title, []).extend([source.section] if source.section else [])
+    return [f"{title}, section {', '.join(named)}" if named else title for title, named in sections.items()]
