@@ -118,7 +118,9 @@ def _without_filters(environment: jinja2.Environment) -> jinja2.Environment:
     return bare
 
 
-def blocks_row(what: str, ours: list[Sample], against: str, theirs: list[Sample], target: float | None, remark: str) -> Row:
+def blocks_row(
+    what: str, ours: list[Sample], against: str, theirs: list[Sample], target: float | None, remark: str
+) -> Row:
     """Samples of blocks, scaled to all recipes."""
     blocks = RECIPES // BLOCK
     ours, theirs = ([Sample(s.wall * blocks, (s.cpu or 0) * blocks) for s in side] for side in (ours, theirs))

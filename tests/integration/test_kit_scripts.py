@@ -32,19 +32,19 @@ from tests.support.kits import (
     HOSTILE,
     HOSTILE_KITS,
     SHIPPED,
-    SHIPPED_NAMES,
     SMALL,
-    SMALL_NAMES,
     Host,
     hostile_data,
     kit_of,
     on_disk,
+    runnable,
     shipped,
     small,
     spec_of,
 )
 from tests.unit.results_factory import benchmark
 
+SHIPPED_NAMES, SMALL_NAMES = runnable(SHIPPED), runnable(SMALL)
 ALL_KITS = [*SHIPPED_NAMES, *SMALL_NAMES, *HOSTILE_KITS]
 BENCHY = 'if [[ "$1" == --version ]]; then rm "$0.log" 2>/dev/null; echo "llama-benchy 0.4.0"; exit 0; fi'
 

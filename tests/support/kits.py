@@ -28,6 +28,13 @@ SMALL_NAMES = sorted(path.parent.name for path in SMALL.glob("*/recipe.yaml"))
 SHIPPED = ROOT / "recipes"
 SHIPPED_NAMES = sorted(path.parent.name for path in SHIPPED.glob("*/recipe.yaml"))
 
+
+def runnable(folder: Path) -> list[str]:
+    """Names of the recipes in a folder that are no records: those whose kits have scripts."""
+    recipes = sorted(folder.glob("*/recipe.yaml"))
+    return [path.parent.name for path in recipes if "\nmissing:" not in path.read_text(encoding="utf-8")]
+
+
 HOSTILE = [
     "it's",
     'say "hi"',

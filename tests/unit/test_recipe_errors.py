@@ -99,8 +99,8 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "did you mean hf_id?"),
         ("role: drafter}", "rolle: drafter}", "9:35", "unknown key 'rolle' in models.drafter", "did you mean role?"),
         ("  base: owner", "  bsae: x\n  base: owner", "12:3", "unknown key 'bsae' in image", "did you mean base?"),
-        ("  env: {A: b}", "  wheels: [x]", "14:3", "unknown key 'wheels' in image", "known: apt, arch_list, base, env, files, "
-         "mode, patches, pip, transformers"),
+        ("  env: {A: b}", "  wheels: [x]", "14:3", "unknown key 'wheels' in image",
+         "known: apt, arch_list, base, env, files, mode, patches, pip, transformers"),
         ("    drop: [seed]", "    dorp: [seed]", "31:5", "unknown key 'dorp' in variants.ar",
          "did you mean drop?"),
         ("{pp: 128, tg: 128}\np", "{pp: 128, gt: 128}\np", "37:17", "unknown key 'gt' in bench.cells.1",
@@ -124,9 +124,11 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "did you mean recipegen/v1?"),
         ("hardware: dgx-spark", "status: mesured", "4:1", "status: 'mesured' is not one of planned, research, "
          "measuring, staged, measured, shipped, archived, report, no-pass", "did you mean measured or measuring?"),
-        ("mode: prebuilt", "mode: prebuild", "11:3", "image.mode: 'prebuild' is not one of prebuilt, wheels, source, none",
+        ("mode: prebuilt", "mode: prebuild", "11:3",
+         "image.mode: 'prebuild' is not one of prebuilt, wheels, source, none",
          "did you mean prebuilt?"),
-        ("name: vllm", "name: vlm", "16:3", "engine.name: 'vlm' is not one of vllm, llama.cpp, atlas, other", "did you mean vllm?"),
+        ("name: vllm", "name: vlm", "16:3",
+         "engine.name: 'vlm' is not one of vllm, llama.cpp, atlas, other", "did you mean vllm?"),
         # Types.
         ("title: A good recipe", "title: 5", "3:1", "title must be text", "put it in quotes to make it text"),
         ("title: A good recipe", "title:", "3:1", "title has no value", "give it one, or leave the key out"),
