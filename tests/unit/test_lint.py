@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from recipegen.bench.judge import cell_metrics
+from recipegen.bench.judge import cell_metrics, judge, share_of_ceiling
 from recipegen.catalog import preset_file
 from recipegen.cli import cli
 from recipegen.errors import RecipegenError
 from recipegen.lint.page import rules_page
 from recipegen.lint.predicate import holds
 from recipegen.lint.rule import rules
+from recipegen.lint.run import lint_result
 from recipegen.scaffold import init_repository
 from recipegen.workspace import Workspace
 from tests.support.scenario import ROOT
@@ -186,3 +188,29 @@ def test_what_a_run_is_judged_by(tmp_path: Path) -> None:
     assert found["acceptance_length"] == pytest.approx(2.72)
     lost = {**record["cells"][0], "status": "failed", "file": None}
     assert "tg" not in cell_metrics(runs[-1].parent, lost, "")
+
+
+def test_a_run_is_judged_by_its_log_and_its_figures(tmp_path: Path) -> None:
+    run_file = sorted((ROOT / "recipes" / "smoke-vllm-cpu" / "results").glob("*/*/run.json"))[-1]
+    folder = tmp_path / "run"
+    shutil.copytree(run_file.parent, folder)
+    recipe, _ = Workspace.open(ROOT).under_lint("smoke-vllm-cpu")
+    (folder / "server.log").write_text("all is well\n")
+    assert [f.rule.id for f in judge(recipe, folder) if f.severity == "error"] == []
+    (folder / "server.log").write_text("RuntimeError: CUDA error: an illegal memory access was encountered\n")
+    assert "ILLEGAL_ACCESS_NEEDS_RAY_RELAUNCH" in {f.rule.id for f in judge(recipe, folder)}
+    (folder / "server.log").unlink()
+    assert [f.rule.id for f in judge(recipe, folder) if f.severity == "error"] == []
+
+
+def test_a_decode_speed_beyond_the_bandwidth_is_an_error(tmp_path: Path) -> None:
+    recipe, _ = Workspace.open(ROOT).under_lint("qwen36-35b-dflash")
+    cell = {"pp_tokens": 2048, "tg_tokens": 128, "depth": 0, "concurrency": 1}
+    share = share_of_ceiling(recipe, "ar", {**cell, "tg": 43.0})["share_of_ceiling"]
+    assert 0.1 < share < 1
+    too_fast = {**cell, "tg": 46_788.0}
+    metrics = too_fast | share_of_ceiling(recipe, "ar", too_fast)
+    assert "TG_ABOVE_BANDWIDTH_CEILING" in {f.rule.id for f in lint_result(recipe, "ar", metrics)}
+    # With speculation several tokens come of one pass over the weights: the ceiling says nothing.
+    assert share_of_ceiling(recipe, "dflash", too_fast) == {}
+    assert share_of_ceiling(recipe, "ar", {**too_fast, "concurrency": 8}) == {}

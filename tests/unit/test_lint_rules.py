@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from recipegen.complete import complete
 from recipegen.lint.context import Context
 from recipegen.lint.finding import Finding
 from recipegen.lint.predicate import OPERATORS
-from recipegen.lint.rule import DECIDED, documents, rules
+from recipegen.lint.rule import DECIDED, DOCUMENTS, RULES, Rule, documents, rules
 from recipegen.lint.run import lint_log, lint_recipe, lint_result
 from recipegen.lint.subject import SUBJECT_FAMILIES, SUBJECTS, Recipe
 from recipegen.load.yamldoc import parse
@@ -62,6 +63,25 @@ def findings(case: dict[str, Any]) -> list[Finding]:
     return lint_recipe(recipe, Context(patches=patches, unpinned=tuple(unpinned(spec, None))))
 
 
+class RuleFile(BaseModel):
+    """A file of rules, for its places."""
+
+    rules: list[Rule]
+
+
+def rule_problems(file: Path) -> list[str]:
+    """What is wrong in a file of rules: its line, and the field."""
+    document = parse(file.read_text(), file)
+    try:
+        RuleFile.model_validate({"rules": document.data})
+    except ValidationError as error:
+        return [
+            f"{document.where(tuple(e['loc'][1:])).line}: {'.'.join(map(str, e['loc'][2:]))}: {e['msg']}"
+            for e in error.errors()
+        ]
+    return []
+
+
 def load_cases() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(CASES.glob("*.yaml")):
@@ -101,6 +121,29 @@ def test_predicates_speak_of_subjects_that_exist(rule: str) -> None:
     for _, operator, value in (*found.when, *found.any):
         assert operator in OPERATORS
         assert operator not in ("present", "absent") or value is True
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in sorted(RULES.glob("*.yaml")) if file != DOCUMENTS], ids=lambda f: f.stem
+)
+def test_a_file_of_rules_is_sound(file: Path) -> None:
+    assert rule_problems(file) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("  severity: error\n", "  severity: grave\n", "2: severity: Input should be 'error', 'warning' or 'info'"),
+        ("  fix: ", "  fixx: ", "fix: Field required"),
+        ("  check: patches\n", "", "1: : Value error, a rule about a recipe"),
+        ("  check: patches\n", "  when: [[spec.method, is, dflash]]\n", "1: : Value error, no such operator: is"),
+    ],
+)
+def test_a_wrong_field_is_told_with_its_line(tmp_path: Path, old: str, new: str, says: str) -> None:
+    text = (RULES / "recipegen.yaml").read_text().partition("\n")[2]
+    file = tmp_path / "rules.yaml"
+    file.write_text(text.replace(old, new, 1))
+    assert any(says in problem for problem in rule_problems(file)), rule_problems(file)
 
 
 @pytest.mark.parametrize("rule", list(rules()))

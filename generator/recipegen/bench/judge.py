@@ -39,12 +39,12 @@ def judge(recipe: Recipe, run: Path) -> list[Finding]:
     for cell in record["cells"]:
         metrics = cell_metrics(run, cell, log)
         if own_hardware:
-            metrics |= _share_of_ceiling(recipe, record["variant"], metrics)
+            metrics |= share_of_ceiling(recipe, record["variant"], metrics)
         found += lint_result(recipe, record["variant"], metrics)
     return merged(found)
 
 
-def _share_of_ceiling(recipe: Recipe, variant: str, metrics: dict[str, Any]) -> dict[str, float]:
+def share_of_ceiling(recipe: Recipe, variant: str, metrics: dict[str, Any]) -> dict[str, float]:
     """Decode speed over the most that the memory's bandwidth allows at that length: share_of_ceiling, above 1 is wrong.
 
     Nothing where the ceiling is not known, or does not bound tok/s of one stream.

@@ -121,11 +121,13 @@ def build_command(name: str, base_image: str | None, no_cache: bool, network: st
       recipegen build qwen36-35b-dflash
       recipegen build smoke-vllm-cpu --base-image my-registry/python:3.11
     """
+    from recipegen.cli.lint import warn_of_errors
     from recipegen.images import build_image
 
     workspace = Workspace.open(root)
     spec = workspace.runnable(name)
     require_rendered(workspace, name)
+    warn_of_errors(workspace, name)
     tag = build_image(
         spec,
         workspace.folder(spec),

@@ -83,10 +83,16 @@ def _at_least(found: list[Finding], severity: str) -> list[Finding]:
     return [finding for finding in found if _LEVELS.index(finding.severity) <= _LEVELS.index(severity)]
 
 
-def print_findings(found: list[Finding], *, least: str) -> None:
+def print_findings(found: list[Finding], *, least: str, err: bool = False) -> None:
     """Findings of a severity and worse, each with its place, cause, remedy and source."""
     for finding in _at_least(found, least):
-        click.echo("\n".join(_lines(finding)))
+        click.echo("\n".join(_lines(finding)), err=err)
+
+
+def warn_of_errors(workspace: Workspace, name: str) -> None:
+    """Before long work: what the linter is sure will go wrong, on standard error. The work goes on all the same."""
+    errors = [finding for finding in workspace.findings(name) if finding.silenced is None]
+    print_findings(errors, least="error", err=True)
 
 
 def _problem_data(problem: Problem) -> dict[str, Any]:

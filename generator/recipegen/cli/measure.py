@@ -73,6 +73,7 @@ def bench_command(
     """
     from recipegen.bench.display import display_for
     from recipegen.bench.session import Request, choose_cells, measure
+    from recipegen.cli.lint import warn_of_errors
     from recipegen.runners.plan import HostOptions
 
     if base_url is not None and runner not in (None, "endpoint"):
@@ -80,6 +81,7 @@ def bench_command(
     workspace = Workspace.open(root)
     spec = workspace.runnable(name)
     kit_sha256 = require_rendered(workspace, name)
+    warn_of_errors(workspace, name)
     meant = tuple(key for key, variant in spec.variants.items() if variant.measure)
     if (runner == "endpoint" or base_url) and len(variants) != 1 and len(meant) != 1:
         raise click.UsageError(f"a running server is of one variant: --variant {'|'.join(spec.variants)}")

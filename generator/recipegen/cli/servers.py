@@ -53,7 +53,7 @@ def up_command(
       recipegen up smoke-vllm-cpu
       recipegen up smoke-llamacpp --runner local --port 8090
     """
-    from recipegen.cli.lint import print_findings
+    from recipegen.cli.lint import print_findings, warn_of_errors
     from recipegen.lint.run import lint_log
     from recipegen.runners.base import every_ten_seconds, wait_ready
     from recipegen.runners.plan import HostOptions, plan_server, require_models, server_of
@@ -64,6 +64,7 @@ def up_command(
     chosen = variant_of(spec, variant)
     given: dict[str, Any] = {"models_dir": models_dir} if models_dir else {}
     options = HostOptions(runner=runner, host=host, port=port, **given)  # type: ignore[arg-type]
+    warn_of_errors(workspace, name)
     require_models(spec, chosen, options)
     plan = plan_server(spec, chosen, options)
     server = server_of(plan, options.runner)
