@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from recipegen.errors import Problem, RecipegenError, SpecError
 from recipegen.load.repo import RECIPE_FILE, Repository, find_repository
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from recipegen.render.patches import Patch
     from recipegen.render.templates import Templates
     from recipegen.spec.completed import Spec
+
+_T = TypeVar("_T")
 
 OWN_FILE_LIMIT = 1 << 20
 """A chat template or a parser is a few kilobytes; what is larger than 1 MiB does not belong into a kit."""
@@ -138,14 +140,10 @@ class Workspace:
         found: list[Spec] = []
         problems: list[Problem] = []
         for name in dict.fromkeys(names or self.repository.names()):
-            try:
-                found.append(self.spec(name))
-            except SpecError as error:
-                problems += error.problems
-            except RecipegenError as error:
-                if error.where is None:
-                    raise
-                problems.append(Problem(error.where, error.message, error.hint))  # a file that cannot be read
+            spec, wrong = attempt(self.spec, name)
+            problems += wrong
+            if spec is not None:
+                found.append(spec)
         if problems:
             raise SpecError(problems)
         return found
@@ -173,6 +171,22 @@ class Workspace:
     def folder(self, spec: Spec) -> Path:
         """The folder of a recipe."""
         return self.repository.recipes / spec.name
+
+
+def attempt(work: Callable[[str], _T], name: str) -> tuple[_T | None, list[Problem]]:
+    """What work on the recipe of that name gives, or what is wrong with its files.
+
+    Raises:
+        RecipegenError: the fault lies in no file.
+    """
+    try:
+        return work(name), []
+    except SpecError as error:
+        return None, error.problems
+    except RecipegenError as error:
+        if error.where is None:
+            raise
+        return None, [Problem(error.where, error.message, error.hint)]  # a file that cannot be read
 
 
 def own_files(spec: Spec, folder: Path) -> dict[str, bytes]:

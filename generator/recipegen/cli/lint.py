@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 
 from recipegen.cli import json_option, plain, root_option
 from recipegen.errors import EXIT_FINDINGS, EXIT_USAGE, Problem, RecipegenError, SpecError, Where
-from recipegen.workspace import Workspace
+from recipegen.workspace import Workspace, attempt
 
 if TYPE_CHECKING:
     from recipegen.lint.finding import Finding
@@ -56,15 +57,11 @@ def lint_command(
         raise click.UsageError("--log needs the one recipe whose server wrote it")
     problems: list[Problem] = []
     found: list[Finding] = []
+    work = partial(workspace.log_findings, variant=variant, log=log) if log else workspace.findings
     for name in checked:
-        try:
-            found += workspace.log_findings(name, variant, log) if log else workspace.findings(name)
-        except SpecError as error:
-            problems += error.problems
-        except RecipegenError as error:
-            if error.where is None:
-                raise
-            problems.append(Problem(error.where, error.message, error.hint))  # a file that cannot be read
+        of_one, wrong = attempt(work, name)
+        found += of_one or []
+        problems += wrong
     shown = _at_least(found, severity)
     if as_json:
         rows = [*map(_problem_data, problems), *(finding.as_data() for finding in shown)]

@@ -23,6 +23,9 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKmMgGtT])")
 _SIZES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 """vLLM's own reading of sizes: 64k is 64,000, 64K is 65,536 (argument type human_readable_int)."""
 _OFF = "no-"
+_LEVEL = re.compile(r"-O=?([0-9]+|O[0-9])")
+"""vLLM reads -O3 as --optimization-level 3."""
+_AUTO = "auto"
 
 
 def canonical(key: str, value: Any, facts: Known | None) -> tuple[str, Any]:
@@ -33,6 +36,9 @@ def canonical(key: str, value: Any, facts: Known | None) -> tuple[str, Any]:
         value: as the recipe has it.
         facts: the flags of the engine's version, where they are known.
     """
+    level = _LEVEL.fullmatch(key)
+    if level and value is True and (facts is None or facts.engine == "vllm"):
+        key, value = "-O", level[1]
     name = facts.aliases.get(key, key) if facts else key
     if facts and value is True and name.startswith(_OFF) and name not in facts.flags:
         return name.removeprefix(_OFF), False
@@ -45,7 +51,7 @@ def canonical(key: str, value: Any, facts: Known | None) -> tuple[str, Any]:
 def _canonical_value(value: Any, about: Mapping[str, Any] | None) -> Any:
     kind = about["kind"] if about else None
     if isinstance(value, str) and kind in ("int", "float", "size"):
-        value = _number(value, kind)
+        value = -1 if about and value.lower() == _AUTO and about["min"] == -1 else number_of(value, kind)
     elif isinstance(value, str) and kind == "json":
         value = _json(value)
     elif isinstance(value, str) and about and about["choices"]:
@@ -55,42 +61,63 @@ def _canonical_value(value: Any, about: Mapping[str, Any] | None) -> Any:
     return value
 
 
-def _number(text: str, kind: str) -> Any:
+def number_of(text: str, kind: str) -> Any:
+    """The number that a text stands for, or the text; of kind `size` with vLLM's k, M, G … behind it."""
     size = _SIZE.fullmatch(text) if kind == "size" else None
     if size:
         return float(size[1]) * _SIZES[size[2]]
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    for reading in (int, float):  # int first: a float has no room for every seed
+        try:
+            return reading(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
+def merged_flags(flags: Mapping[str, Any], facts: Known | None) -> dict[str, Any]:
+    """All flags of a server by long name, values in normal form, dotted names put into their JSON.
+
+    vLLM collects dotted names and appends them to the command line as a JSON value of their own, so that they take the
+    place of a whole value given beside them (FlexibleArgumentParser, 0.19.0 to 0.33.0).
+
+    Args:
+        flags: long name to value, as in a completed variant.
+        facts: the flags of the engine's version; without them names stay.
+    """
+    found = dict(canonical(key, value, facts) for key, value in flags.items() if "." not in key)
+    dotted: dict[str, Any] = {}
+    for key, value in flags.items():
+        head, dot, rest = key.partition(".")
+        if dot:
+            dotted[head] = _with(dotted.get(head), rest.split("."), value)
+    return found | {canonical(head, {}, facts)[0]: value for head, value in dotted.items()}
+
+
 def normal_flags(flags: Mapping[str, Any], facts: Known | None) -> dict[str, Any]:
-    """All flags of a server in normal form, sorted by name.
+    """All flags of a server in normal form, sorted by name, what equals a default left out.
 
     Args:
         flags: long name to value, as in a completed variant.
         facts: the flags of the engine's version; without them names stay and no default is left out.
     """
-    found: dict[str, Any] = {}
-    dotted: list[tuple[str, list[str], Any]] = []
-    for key, value in flags.items():
-        head, dot, rest = key.partition(".")
-        if dot:
-            dotted.append((canonical(head, {}, facts)[0], rest.split("."), value))
-            continue
-        name, value = canonical(key, value, facts)
-        found[name] = value
-    for name, path, value in dotted:
-        found[name] = _with(found.get(name), path, value)
+    found = {name: _whole(value) for name, value in merged_flags(flags, facts).items()}
     return {name: found[name] for name in sorted(found) if not _is_default(name, found[name], facts)}
+
+
+def _whole(value: Any) -> Any:
+    """4.0 and 4 are one number to an engine, in a JSON value too."""
+    if isinstance(value, Mapping):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _with(base: Any, path: list[str], value: Any) -> Any:
@@ -106,15 +133,14 @@ def _is_default(name: str, value: Any, facts: Known | None) -> bool:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(_whole(value), sort_keys=True)
 
 
 def fingerprint(spec: Spec, variant: str) -> str:
     """Identity of a server's configuration: SHA-256 over engine and version, models, normal flags and variables.
 
-    Where models lie, how they are served (name, port, address), the image and the machine are no part of it.
+    Where models lie, how they are served (name, port, address), the image and the machine are no part of it; variables
+    that the image sets are, as those of the variant.
 
     Raises:
         KeyError: no such variant.
@@ -127,7 +153,7 @@ def fingerprint(spec: Spec, variant: str) -> str:
         "version": spec.engine.version,
         "model": _identity(spec, chosen.model),
         "flags": normal_flags(flags, facts),
-        "env": dict(sorted(chosen.env.items())),
+        "env": dict(sorted({**spec.image.env, **chosen.env}.items())),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -87,7 +87,7 @@ def merged(findings: list[Finding]) -> list[Finding]:
     """The same finding of several variants as one; worst first."""
     found: dict[tuple[Any, ...], Finding] = {}
     for finding in findings:
-        key = (finding.rule.id, finding.where, finding.message)
+        key = (finding.rule.id, finding.where, finding.message, finding.severity, finding.silenced)
         known = found.get(key)
         if known is not None:
             variants = tuple(dict.fromkeys((*known.variants, *finding.variants)))

@@ -16,6 +16,8 @@ from typing import Any
 from recipegen.catalog import facts_of, image_facts
 from recipegen.catalog.facts import ImageFacts, ModelFacts
 from recipegen.engines.base import flag_key
+from recipegen.engines.known import Known, is_version, known, newest
+from recipegen.engines.normal import merged_flags
 from recipegen.load.yamldoc import Document, Path_
 from recipegen.spec.completed import MAIN_MODEL, ResolvedVariant, Spec
 from recipegen.spec.model import Model
@@ -23,6 +25,8 @@ from recipegen.spec.versions import lowest, parse_version, project
 
 SPECULATIVE = "speculative-config"
 _NO = "no-"
+_LENGTH = "max-model-len"
+_AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -75,29 +79,28 @@ class Subject:
 
     @cached_property
     def flags(self) -> dict[str, Any]:
-        """Flags by long name; `no-x: true` reads as `x: false`."""
-        known = self.aliases
-        found: dict[str, Any] = {}
-        for key, value in self.variant.flags.items():
-            name = known.get(key, key)
-            if name.startswith(_NO) and value is True:
-                found[name.removeprefix(_NO)] = False
-            else:
-                found[name] = value
-        return found
+        """Flags by long name, in normal form: `no-x: true` is `x: false`, JSON in quotes a mapping, 64k a number.
+
+        A length that the engine chooses itself (-1) reads as `auto`: it is below no bound.
+        """
+        found = merged_flags(self.variant.flags, self.known)
+        return {name: _AUTO if name == _LENGTH and value == -1 else value for name, value in found.items()}
+
+    @cached_property
+    def known(self) -> Known | None:
+        """The engine's flags: of the version that stands for the recipe's, of the newest where none is known."""
+        return known(self.spec.engine.name, self.engine_version) or newest(self.spec.engine.name)
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
         """Other spellings of the engine's flags to the long one."""
-        from recipegen.engines.known import aliases
-
-        return aliases(self.spec.engine.name, self.spec.engine.version)
+        return self.known.aliases if self.known else {}
 
     @cached_property
     def engine_version(self) -> str | None:
         """The version that the recipe was written for, else the one that the catalog knows of its image."""
         own = self.spec.engine.version
-        if own is not None and parse_version(own) is not None:
+        if own is not None and is_version(self.spec.engine.name, own):
             return own
         return self.recipe.image.engine_version if self.recipe.image else None
 
@@ -114,8 +117,7 @@ class Subject:
         if dot and head == "flag":
             return self.flag_path(flag_key(rest))
         if dot and head == "spec":
-            path = self.flag_path(SPECULATIVE)
-            return (*path, rest) if path and rest in _at(self.recipe.document.data, path) else path
+            return self.flag_path(f"{SPECULATIVE}.{rest}")
         if dot and head == "env":
             return self.env_path(rest)
         if dot and head == "docker":
@@ -134,12 +136,24 @@ class Subject:
         return ("model",) if self.variant.model == MAIN_MODEL else ("models", self.variant.model)
 
     def flag_path(self, key: str) -> Path_ | None:
-        """Place of a flag, whatever its spelling: in the variant, else among the common flags."""
+        """Place of a flag, or of a key in its JSON, whatever its spelling: in the variant, else in the common flags."""
+        head, dot, inner = key.partition(".")
         for group in (("variants", self.variant.name), ("engine",)):
+            whole: Path_ | None = None
             for spelling, written in self.recipe.spellings[group].items():
-                name = self.aliases.get(spelling, spelling)
-                if key in (name, name.removeprefix(_NO)):
-                    return (*group, "flags", written)
+                first, _, rest = spelling.partition(".")
+                name = self.aliases.get(first, first)
+                if head not in (name, name.removeprefix(_NO)):
+                    continue
+                path = (*group, "flags", written)
+                if rest == inner:
+                    return path
+                within = dot and not rest and inner in _at(self.recipe.document.data, path)
+                if within:
+                    return (*path, inner)
+                whole = whole or path
+            if whole:
+                return whole
         return None
 
     def env_path(self, name: str) -> Path_ | None:
@@ -156,9 +170,16 @@ def _at(data: Any, path: Path_) -> Mapping[str, Any]:
     return data if isinstance(data, Mapping) else {}
 
 
+def _flag(subject: Subject, name: str) -> Any:
+    head, *inner = flag_key(name).split(".")
+    value = subject.flags.get(head)
+    for key in inner:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
 def _speculative(subject: Subject, key: str) -> Any:
-    config = subject.flags.get(SPECULATIVE)
-    return config.get(key) if isinstance(config, Mapping) else None
+    return _flag(subject, f"{SPECULATIVE}.{key}")
 
 
 def _env(subject: Subject, name: str) -> str | None:
@@ -219,7 +240,7 @@ _SINGLE: Mapping[str, Any] = {
     "log": lambda s: s.log,
 }
 _FAMILIES: Mapping[str, Any] = {
-    "flag": lambda s, rest: s.flags.get(flag_key(rest)),
+    "flag": _flag,
     "spec": _speculative,
     "env": _env,
     "pkg": _package,

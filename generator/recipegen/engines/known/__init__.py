@@ -16,6 +16,7 @@ from typing import Any
 from recipegen.spec.versions import parse_version
 
 FOLDER = Path(__file__).parent
+_BUILD = re.compile(r"b[0-9]{1,9}\b")
 _NAME = re.compile(r"(?P<engine>[a-z.]+)-(?P<version>.+)\.json")
 
 
@@ -51,7 +52,12 @@ def known_versions(engine: str) -> tuple[str, ...]:
 def _order(version: str) -> tuple[Any, ...]:
     """llama.cpp counts builds (b8833); others have versions."""
     parsed = parse_version(version)
-    return parsed.release if parsed else (int(version.lstrip("b")) if version.lstrip("b").isdigit() else 0,)
+    return _three(parsed.release) if parsed else (int(version.lstrip("b")) if version.lstrip("b").isdigit() else 0,)
+
+
+def _three(release: tuple[int, ...]) -> tuple[int, ...]:
+    """0.22 is 0.22.0."""
+    return (*release, 0, 0)[: max(len(release), 3)]
 
 
 @lru_cache(maxsize=1024)
@@ -62,11 +68,11 @@ def nearest(engine: str, version: str | None) -> str | None:
     stored release after it stands for it. None without data, or without a version.
     """
     stored = known_versions(engine)
-    build = re.match(r"b[0-9]+", version or "")
+    build = _BUILD.match(version or "")
     parsed = parse_version(version)
     if not stored or (parsed is None and build is None):
         return None
-    wanted = parsed.release if parsed else (int(build[0][1:]),) if build else ()
+    wanted = _three(parsed.release) if parsed else (int(build[0][1:]),) if build else ()
     before = [name for name in stored if _order(name) <= wanted]
     after = [name for name in stored if _order(name) >= wanted]
     if parsed and parsed.is_prerelease:
@@ -93,6 +99,28 @@ def known(engine: str, version: str | None) -> Known | None:
     """The data that stands for a version, or None."""
     stored = nearest(engine, version)
     return load_known(engine, stored) if stored else None
+
+
+def is_version(engine: str, version: str | None) -> bool:
+    """Whether a text names a version of an engine: a release, or a build of llama.cpp (b8833)."""
+    return parse_version(version) is not None or (engine == "llama.cpp" and bool(_BUILD.match(version or "")))
+
+
+def same_version(one: str | None, other: str) -> bool:
+    """Whether two texts name the same release or build: `v0.22.0+cu130` and 0.22.0, `b8833 (45cac7ca7)` and b8833."""
+    from packaging.version import Version
+
+    parsed, wanted = parse_version(one), parse_version(other)
+    if parsed and wanted:
+        return Version(parsed.public) == Version(wanted.public)
+    build = _BUILD.match(one or "")
+    return bool(build and build[0] == other)
+
+
+def newest(engine: str) -> Known | None:
+    """The data of the newest stored version, or None."""
+    stored = known_versions(engine)
+    return load_known(engine, stored[-1]) if stored else None
 
 
 def aliases(engine: str, version: str | None) -> Mapping[str, str]:

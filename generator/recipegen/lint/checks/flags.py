@@ -9,20 +9,39 @@ from typing import Any
 
 from recipegen.engines.base import flag_word
 from recipegen.engines.command import is_model_reference
-from recipegen.engines.known import Known, known, known_versions, load_known
-from recipegen.engines.normal import canonical
+from recipegen.engines.known import Known, known, known_versions, load_known, same_version
+from recipegen.engines.normal import canonical, number_of
 from recipegen.lint.context import Context
 from recipegen.lint.finding import Hit
 from recipegen.lint.rule import Severity
 from recipegen.lint.subject import Subject
 from recipegen.load.yamldoc import Path_
 
-PLACEHOLDER = re.compile(r"<[A-Za-z][\w .-]*>|\$\{?[A-Za-z_]\w*\}?|\{\{.*\}\}|(?i:todo|fixme|xxx+|changeme)")
-"""Text that stands for a value instead of being one; a launch script passes it on as it is."""
+PLACEHOLDER = re.compile(
+    r"<[A-Za-z][\w .-]*>|(?:.*[/:])?\$\{?[A-Za-z_]\w*\}?(?:[/:].*)?|\{\{.*\}\}|(?i:todo|fixme|xxx+|changeme)"
+)
+"""Text that stands for a value instead of being one, or a path with such a part; a launch script passes it on as it
+is."""
+_TOKEN = re.compile(r"(?:\w+_)*(?:str|token|tokens|stop|marker|message)", re.IGNORECASE)
+"""Keys whose text is a model's own: `<think>` is a token there, and no placeholder."""
 _PREFIXES = {"vllm": ("VLLM_",), "llama.cpp": ("LLAMA_", "GGML_")}
 """Variables with the engine's own prefix are meant for it; what others read is not known here."""
 _KINDS = {"int": "a whole number", "float": "a number", "size": "a number, or one with k, M, G …", "json": "JSON"}
-_WORDS_FOR_SIZE = ("auto",)
+_READS = {
+    "int": re.compile(r"\s*[-+]?[0-9]+(?:_[0-9]+)*\s*"),
+    "size": re.compile(r"\s*(?:[-+]?[0-9]+(?:_[0-9]+)*|[0-9]+(?:\.[0-9]+)?[kmgt]|[0-9]+[KMGT])\s*"),
+}
+"""What int() and vLLM's human_readable_int take; neither takes 2.0 or 1e5."""
+_NOTHING = ("", "None")
+"""What vLLM reads as "not given" for flags whose default is nothing."""
+_TEXT_OR_JSON = frozenset(
+    ["additional-config", "hf-overrides", "model-loader-extra-config", "pt-load-map-location", "quantization-config"]
+)
+"""JSON flags of vLLM that take any other text, too (its union_dict_and_str)."""
+_SAID_OTHERWISE = {"on": ("enabled", "true", "1"), "off": ("disabled", "false", "0"), "auto": ("-1",)}
+"""Other words that llama.cpp takes for these three (is_truthy, is_falsey, is_autoy)."""
+_LONGEST = 60
+"""Characters of a value that a finding repeats."""
 _OWN_RULES = {("SpeculativeConfig", "method"): "dflash"}
 """Choices that rules of their own speak of, with what is known beyond the set of values."""
 
@@ -40,7 +59,7 @@ def known_flags(subject: Subject, context: Context) -> Iterator[Hit]:
         path = subject.flag_path(key) or ("variants", subject.variant.name)
         yield from checker.flag(key, value, path)
     prefixes = _PREFIXES.get(facts.engine, ())
-    for name in subject.variant.env:
+    for name in {**subject.spec.image.env, **subject.variant.env}:
         if prefixes and name.startswith(prefixes) and name not in facts.env:
             detail = f"{name} is not read by {checker.label}{_since(facts, name)}"
             yield Hit("ENV_UNKNOWN", subject.env_path(name), detail, _near(name, facts.env))
@@ -51,7 +70,7 @@ class _Checker:
 
     def __init__(self, subject: Subject, facts: Known) -> None:
         self.facts = facts
-        self.exact = subject.engine_version == facts.version
+        self.exact = same_version(subject.engine_version, facts.version)
         standing_in = "" if self.exact else f" (whose data stands for {subject.engine_version})"
         self.label = f"{facts.engine} {facts.version}{standing_in}"
 
@@ -62,7 +81,7 @@ class _Checker:
 
     def flag(self, key: str, value: Any, path: Path_) -> Iterator[Hit]:
         head, dot, rest = key.partition(".")
-        name, value = canonical(head, value, self.facts)
+        name, normal = canonical(head, value, self.facts)
         about = self.facts.flags.get(name)
         word = flag_word(key)
         if about is None:
@@ -77,7 +96,9 @@ class _Checker:
         if dot:
             yield from self._dotted(about, rest, value, path, word)
         elif about["kind"] == "json":
-            yield from self._json(about, value, path, word)
+            yield from self._json(about, normal, path, word, text=name in _TEXT_OR_JSON)
+        elif normal != value and isinstance(normal, bool | int) and isinstance(value, bool):
+            yield from self._value(about, normal, path, word)  # no-x, -O3
         else:
             open_ = name in self.facts.open
             yield from self._value(about, value, path, word, open_=open_)
@@ -94,45 +115,62 @@ class _Checker:
 
     def _item(self, about: Mapping[str, Any], value: Any, path: Path_, word: str, open_: bool) -> Iterator[Hit]:
         kind, choices = about["kind"], about["choices"]
-        if isinstance(value, str) and PLACEHOLDER.fullmatch(value):
-            return  # its own rule
+        if isinstance(value, str) and (PLACEHOLDER.fullmatch(value) or (value in _NOTHING and _may_be_nothing(about))):
+            return  # the former has its own rule
         if kind == "switch":
             if not isinstance(value, bool):
                 yield Hit("FLAG_KIND", path, f"{word} is a switch and takes no value", "true or false")
+            elif value is False and about.get("off", "") is None:
+                detail = f"{word} is a switch that {self.label} cannot turn off"
+                yield Hit("FLAG_KIND", path, detail, "leave it out, or put it under the variant's drop")
         elif isinstance(value, bool):
             if about.get("nargs") != "?":
                 yield Hit("FLAG_KIND", path, f"{word} needs a value", f"{word.lstrip('-')}: {_wanted(about)}")
         elif kind in ("int", "float", "size"):
             yield from self._number(about, value, path, word)
-        elif choices and not is_model_reference(value) and str(value).lower() not in _lower(choices):
+        elif choices and not is_model_reference(value) and not self._chosen(str(value), choices, open_):
             severity: Severity | None = "warning" if open_ else self.grave
             more = "; plugins can add to them" if open_ else ""
-            detail = f"{word} of {self.label} does not take {str(value)!r}{more}"
+            detail = f"{word} of {self.label} does not take {_short(str(value))}{more}"
             yield Hit("FLAG_CHOICE", path, detail, _near(str(value), map(str, choices)), severity)
+
+    def _chosen(self, value: str, choices: Any, open_: bool) -> bool:
+        words = set(map(str, choices))
+        if self.facts.engine == "llama.cpp":
+            words |= {other for word in words for other in _SAID_OTHERWISE.get(word, ())}
+        # Closed sets are argparse's own, which compares letter by letter; enumerations are looked up in any case.
+        return value in words or (open_ and value.lower() in _lower(words))
 
     def _number(self, about: Mapping[str, Any], value: Any, path: Path_, word: str) -> Iterator[Hit]:
         kind = about["kind"]
-        if isinstance(value, str) and kind == "size" and value.lower() in _WORDS_FOR_SIZE:
+        _, number = canonical("", value, None) if not isinstance(value, str) else ("", number_of(value, kind))
+        if isinstance(value, str) and kind == "size" and value.lower() == "auto" and about["min"] == -1:
             return
-        whole = kind != "float"
-        if not isinstance(value, int | float) or (whole and isinstance(value, float) and not value.is_integer()):
-            yield Hit("FLAG_KIND", path, f"{word} takes {_KINDS[kind]}, not {value!r}")
+        fits = isinstance(number, int | float) and not isinstance(value, bool) and number == number
+        if not fits or (kind in _READS and not _READS[kind].fullmatch(str(value))):
+            yield Hit("FLAG_KIND", path, f"{word} takes {_KINDS[kind]}, not {_short(value)}")
             return
         low, high = about["min"], about["max"]
-        if (low is not None and value < low) or (high is not None and value > high):
-            span = (
-                f"{low} to {high}" if None not in (low, high) else f"{low} or more" if high is None else f"up to {high}"
-            )
-            yield Hit("FLAG_RANGE", path, f"{word} is {value:g}, but takes {span}")
+        if (low is not None and number < low) or (high is not None and number > high):
+            yield Hit("FLAG_RANGE", path, f"{word} is {_short(value)}, but takes {_span_of(low, high)}")
 
-    def _json(self, about: Mapping[str, Any], value: Any, path: Path_, word: str) -> Iterator[Hit]:
-        if isinstance(value, str) and not PLACEHOLDER.fullmatch(value):
-            if value.lstrip().startswith(("{", "[")):
-                yield Hit("FLAG_JSON", path, f"{word} takes JSON, and this is none: {value[:60]!r}")
+    def _json(
+        self, about: Mapping[str, Any], value: Any, path: Path_, word: str, *, text: bool = False
+    ) -> Iterator[Hit]:
+        if isinstance(value, str):
+            if PLACEHOLDER.fullmatch(value) or (value in _NOTHING and _may_be_nothing(about)):
+                return
+            if value.lstrip().startswith(("{", "[")) or not (text or about["json"] or about["choices"]):
+                yield Hit("FLAG_JSON", path, f"{word} takes JSON, and this is none: {_short(value)}")
             elif about["json"] is not None and not about["choices"]:
-                yield Hit("FLAG_JSON", path, f"{word} takes a mapping of keys, not {value[:60]!r}")
-        elif isinstance(value, Mapping) and about["json"] in self.facts.json:
-            yield from self._keys(about["json"], value, path, word)
+                yield Hit("FLAG_JSON", path, f"{word} takes a mapping of keys, not {_short(value)}")
+        elif isinstance(value, bool) and "nargs" in about:
+            yield Hit("FLAG_KIND", path, f"{word} needs a value", "a mapping")
+        elif isinstance(value, Mapping):
+            if about["json"] in self.facts.json:
+                yield from self._keys(about["json"], value, path, word)
+        elif about["json"] in self.facts.json and value is not None and not about["choices"]:
+            yield Hit("FLAG_JSON", path, f"{word} takes a mapping of keys, not {_short(value)}")
 
     def _keys(self, name: str, value: Mapping[str, Any], path: Path_, word: str) -> Iterator[Hit]:
         known_keys = self.facts.json[name]
@@ -150,16 +188,31 @@ class _Checker:
                 continue
             elif not isinstance(item, Mapping):
                 # Classes of plugins and of other packages may stand for some names here.
-                yield from self._value({"nargs": "*", **inner}, item, place, f"{word} {key}")
+                yield from self._value({"nargs": "*", **inner}, item, place, f"{word} {key}", open_=True)
 
     def _dotted(self, about: Mapping[str, Any], rest: str, value: Any, path: Path_, word: str) -> Iterator[Hit]:
+        if about["kind"] != "json":
+            detail = f"{word}: only flags that take JSON have keys behind a dot"
+            yield Hit("FLAG_KIND", path, detail)
+            return
         head, _, _ = rest.partition(".")
         keys = self.facts.json.get(about["json"] or "", {})
         if keys and head not in keys:
             detail = f"{word}: {self.label} knows no key {head!r} in {about['json']}"
             yield Hit("FLAG_JSON_KEY", path, detail, _near(head, keys), self.grave)
         elif keys and head == rest and keys[head]["kind"] != "json":
-            yield from self._value(keys[head], value, path, word)
+            yield from self._value({"nargs": "*", **keys[head]}, value, path, word, open_=True)
+
+
+def _may_be_nothing(about: Mapping[str, Any]) -> bool:
+    return "nargs" in about and about["kind"] != "switch" and about["default"] is None
+
+
+def _short(value: Any) -> str:
+    """A value as a finding repeats it: on one line, and not by the page."""
+    text = value if isinstance(value, str) else str(value)
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return repr(shown) if isinstance(value, str) else shown
 
 
 def _span_of(low: float | None, high: float | None) -> str:
@@ -179,7 +232,7 @@ def _wanted(about: Mapping[str, Any]) -> str:
 
 
 def _near(word: str, names: Iterable[str]) -> str:
-    return _nearest(word, frozenset(names))
+    return _nearest(word, frozenset(names)) if len(word) <= _LONGEST else ""
 
 
 @lru_cache(maxsize=4096)
@@ -187,7 +240,8 @@ def _nearest(word: str, names: frozenset[str]) -> str:
     """Kept, because looking for near names costs more than all else, and recipes repeat each other's flags."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, sorted(names), n=3, cutoff=0.6)
+    same = [name for name in sorted(names) if name.lower() == word.lower()]
+    near = same or get_close_matches(word, sorted(names), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
@@ -220,11 +274,13 @@ def flag_pairs(subject: Subject, context: Context) -> Iterator[Hit]:
     yield from _excluding(subject)
     for key, value in subject.variant.flags.items():
         for path, text in _texts(value, subject.flag_path(key) or ("variants", subject.variant.name)):
-            if PLACEHOLDER.fullmatch(text):
-                yield Hit("FLAG_PLACEHOLDER", path, f"{flag_word(key)} has the placeholder {text!r} for a value")
+            if PLACEHOLDER.fullmatch(text) and not (text.startswith("<") and _TOKEN.fullmatch(str(path[-1]))):
+                yield Hit("FLAG_PLACEHOLDER", path, f"{flag_word(key)} has the placeholder {_short(text)} for a value")
     for name, text in subject.variant.env.items():
         if PLACEHOLDER.fullmatch(text):
-            yield Hit("ENV_PLACEHOLDER", subject.env_path(name), f"{name} has the placeholder {text!r} for a value")
+            yield Hit(
+                "ENV_PLACEHOLDER", subject.env_path(name), f"{name} has the placeholder {_short(text)} for a value"
+            )
 
 
 def _texts(value: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
@@ -243,6 +299,7 @@ def _twice(subject: Subject) -> Iterator[Hit]:
     seen: dict[str, tuple[str, Any]] = {}
     for key, value in subject.variant.flags.items():
         if "." in key:
+            yield from _beside_dotted(subject, key)
             continue
         name, normal = canonical(key, value, facts)
         if name in seen:
@@ -255,11 +312,21 @@ def _twice(subject: Subject) -> Iterator[Hit]:
         seen[name] = (key, normal)
 
 
+def _beside_dotted(subject: Subject, key: str) -> Iterator[Hit]:
+    """vLLM collects dotted names by their spelling; the last collection, or whole value, is the only one that counts."""
+    head = key.partition(".")[0]
+    for other in subject.variant.flags:
+        first = other.partition(".")[0]
+        if first == other or first != head:
+            if subject.aliases.get(first, first) == subject.aliases.get(head, head) and (first == other or other < key):
+                detail = f"{flag_word(key)} does not join {flag_word(other)}: the engine takes one and drops the other"
+                yield Hit("FLAG_TWICE", subject.flag_path(key), detail, "write one mapping with all keys")
+                return
+
+
 def _cudagraphs(flags: Mapping[str, Any]) -> str | None:
     config = flags.get("compilation-config")
-    mode = (
-        config.get("cudagraph_mode") if isinstance(config, Mapping) else flags.get("compilation-config.cudagraph_mode")
-    )
+    mode = config.get("cudagraph_mode") if isinstance(config, Mapping) else None
     return str(mode).upper() if mode is not None else None
 
 
