@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from recipegen.catalog import builtin_corpora, default_corpora, hardware_profiles
 from recipegen.engines import engine, engine_names
 from recipegen.engines.base import EngineAdapter, flag_key
-from recipegen.engines.command import is_model_reference, model_references
+from recipegen.engines.command import KNOBS, is_model_reference, references
 from recipegen.engines.container import COMPILE_CACHES
 from recipegen.errors import Problem
 from recipegen.load.messages import near_miss
@@ -20,23 +20,6 @@ from recipegen.load.yamldoc import Document, Path_
 from recipegen.spec.completed import MAIN_MODEL
 from recipegen.spec.model import MODEL_REFERENCE, Cell, RelPath
 
-KNOBS = frozenset(
-    [
-        "MODELS_DIR",
-        "HF_HOME",
-        "HOST",
-        "PORT",
-        "RUNS",
-        "PP",
-        "TG",
-        "DEPTH",
-        "CONCURRENCY",
-        "OUT",
-        "CORPUS",
-        "BOOK_URL",
-    ]
-)
-"""Variables that scripts read themselves; an engine's environment must not redefine them."""
 SHELLS_OWN = re.compile(
     # Set by bash itself, some read-only (bash(1), "Shell Variables").
     r"_|BASH.*|DIRSTACK|ENV|EPOCH(?:REALTIME|SECONDS)|E?UID|FUNCNAME|GROUPS|HOME|HOST(?:NAME|TYPE)|IFS|LINENO"
@@ -256,7 +239,7 @@ def _flag_value(
         yield reader.problem(
             path,
             f"flag {flag!r}: {MODEL_REFERENCE} stands alone in its mapping, or with a path",
-            "path: a file or folder in the model's folder, of plain names",
+            "$model: a declared model's key, as text; path: a file or folder in its folder, of plain names",
         )
     if adapter and flag_key(flag) in adapter.knob_flags and isinstance(value, str) and value.startswith("-"):
         yield reader.problem(
@@ -264,9 +247,23 @@ def _flag_value(
             f"flag {flag!r}: a text that begins with a dash cannot be the value of a knob",
             "the engine would take it for a flag",
         )
-    for key in model_references(value):
+    for reference in references(value):
+        key = str(reference[MODEL_REFERENCE])
+        body = reader.mapping("model") if key == MAIN_MODEL else reader.mapping("models", key)
         if key not in models:
             yield reader.problem(path, f"flag {flag!r}: the model {key!r} is not declared", near_miss(key, models))
+        elif "path" in reference and reader.text("run", "models") == "hf-cache":
+            yield reader.problem(
+                path,
+                f"flag {flag!r}: a Hugging Face cache has no fixed place for a part of the model {key!r}",
+                "run.models: folders",
+            )
+        elif "path" in reference and (body.get("file") or body.get("pypi")):
+            yield reader.problem(
+                path,
+                f"flag {flag!r}: the model {key!r} is one file, which holds no path",
+                "declare what lies beside it as a model of its own, with the same hf_id and another folder",
+            )
     for at, item in enumerate(_items(value)):
         if isinstance(item, dict | list | bool) or item is None:
             yield reader.problem((*path, at), f"flag {flag!r}: a list holds words and numbers only")
@@ -282,14 +279,16 @@ _RELATIVE = TypeAdapter(RelPath)
 
 
 def _crowded_reference(value: Any) -> bool:
-    if is_model_reference(value) and "path" in value:
+    if is_model_reference(value):
+        if not isinstance(value[MODEL_REFERENCE], str):
+            return True
         try:
-            _RELATIVE.validate_python(value["path"], strict=True)
+            _RELATIVE.validate_python(value.get("path", "x"), strict=True)
         except ValidationError:
             return True
         return False
     if isinstance(value, dict):
-        return (MODEL_REFERENCE in value and len(value) > 1) or any(map(_crowded_reference, value.values()))
+        return MODEL_REFERENCE in value or any(map(_crowded_reference, value.values()))
     return isinstance(value, list) and any(map(_crowded_reference, value))
 
 

@@ -166,7 +166,12 @@ class Part:
 
 
 def parts(spec: Spec) -> list[Part]:
-    """What of a completed recipe a lock pins: all that the recipe itself does not, and the benchmark's version."""
+    """What of a completed recipe a lock pins: all that the recipe itself does not, and the benchmark's version.
+
+    Nothing of a record: what a name stands for today is not what its authors had.
+    """
+    if spec.missing:
+        return []
     return [*_images(spec), *_source(spec), *_models(spec), *_packages(spec), *_corpora(spec)]
 
 
@@ -289,7 +294,7 @@ def unpinned(spec: Spec, lock: Lock | None) -> list[tuple[Path_, str]]:
             found.append((part.path, f"the image {part.asked} is known to one machine only: nobody else can pull it"))
         elif pin is None and part.moves:
             found.append((part.path, part.moves))
-    for index, text in enumerate(spec.image.wheels):
+    for index, text in enumerate(() if spec.missing else spec.image.wheels):
         if not _EXACT.fullmatch(text):
             path: Path_ = ("image", "wheels", index)
             found.append((path, f"{text} takes whatever wheel lies in wheels/; a lock does not cover it"))
@@ -309,6 +314,7 @@ def stale(spec: Spec, lock: Lock) -> dict[tuple[str, str], str]:
         if part is None:
             own = spec.models[place[1]].revision if place[0] == "models" and place[1] in spec.models else None
             says = f"the recipe itself says {own}" if own else "the recipe leaves nothing open there"
+            says = "the recipe is a record of what others ran" if spec.missing else says
             found[place] = f"pinned {pin.value} for {pin.asked}, but {says}"
         elif part.asked != pin.asked:
             found[place] = f"pinned {pin.value} for {pin.asked}, but the recipe asks for {part.asked}"

@@ -95,6 +95,8 @@ def new_recipe(
 ) -> tuple[Path, Kit]:
     """Write a recipe and render its kit; on any error nothing is left behind.
 
+    A copy gets the source's lock and its own files, too: it builds what the source builds until it is changed.
+
     Returns:
         The recipe's folder and its kit.
 
@@ -102,7 +104,6 @@ def new_recipe(
         RecipegenError: the name is not one, is taken, or no preset is called so.
     """
     from recipegen import catalog
-    from recipegen.complete import complete
     from recipegen.load.yamldoc import read_text
     from recipegen.render.write import write_kit
 
@@ -115,12 +116,13 @@ def new_recipe(
     taken = RecipegenError(f"{folder} is there already", hint="choose another name, or edit its recipe.yaml")
     if folder.exists():
         raise taken
+    beside: dict[str, bytes | str] = {}
     if model is not None:
         from recipegen.hub import recipe_from_hub
 
         text = recipe_from_hub(name, model)
     elif source is not None:
-        workspace.load(source)  # a fault in it is reported where it stands
+        beside = _beside(workspace, source)  # a fault in the source is reported where it stands
         text = read_text(workspace.repository.folder(source) / RECIPE_FILE)
     else:
         text = read_text(catalog.preset_file(preset or name))
@@ -130,9 +132,25 @@ def new_recipe(
         raise taken from None
     try:
         write_atomic(folder / RECIPE_FILE, recipe_text(name, _unmeasured(text)))
-        kit = workspace.kit(complete(workspace.load(name).recipe))
+        for path, data in beside.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(folder / path, data)
+        kit = workspace.kit(workspace.spec(name))
         write_kit(kit, folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder, kit
+
+
+def _beside(workspace: Workspace, name: str) -> dict[str, bytes | str]:
+    """What belongs to a recipe and is not rendered from it, by path: its lock, and the files for its image."""
+    from recipegen.lock import LOCK_FILE, lock_text
+    from recipegen.render.kit import OWN_FILES
+    from recipegen.workspace import own_files
+
+    spec, lock = workspace.spec(name), workspace.lock(name)
+    found: dict[str, bytes | str] = {
+        f"{OWN_FILES}/{path}": data for path, data in own_files(spec, workspace.folder(spec)).items()
+    }
+    return found if lock is None else {**found, LOCK_FILE: lock_text(lock)}

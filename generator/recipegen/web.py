@@ -4,11 +4,12 @@ credentials that stay with the host they are for. Owns no meaning of an answer."
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -166,7 +167,10 @@ def _open(at: SplitResult, method: str, headers: Mapping[str, str]) -> Any:
         response = opener.open(request, timeout=SOCKET_TIMEOUT_S)
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error or type(error).__name__
-        raise Unreachable(f"{_host(at)} cannot be reached ({_short(str(reason))})") from error
+        cause: Exception | None = error
+        if isinstance(error, ValueError | InvalidURL):  # names a proxy's address, password included, or a header
+            reason, cause = "is the address of a proxy right?", None
+        raise Unreachable(f"{_host(at)} cannot be reached ({_short(str(reason))})") from cause
     if response is None:
         raise Unreachable(f"{_host(at)} cannot be reached ({at.scheme} is not spoken here)")
     return response
@@ -184,7 +188,7 @@ def _body(response: Any, host: str, limit: int, deadline: float) -> bytes:
     except (OSError, HTTPException, ValueError) as error:
         raise Unreachable(f"{host} breaks off ({_short(str(error) or type(error).__name__)})") from error
     length = response.headers.get("Content-Length", "")
-    if length.isdigit() and len(body) < int(length):
+    if re.fullmatch(r"[0-9]{1,18}", length) and len(body) < int(length):
         raise Unreachable(f"{host} breaks off after {len(body)} of {length} bytes")
     return bytes(body)
 

@@ -158,7 +158,7 @@ class Workspace:
         """One recipe that can be built and run.
 
         Raises:
-            RecipegenError: it is a record, or it is for several machines.
+            RecipegenError: it is a record.
         """
         spec = self.spec(name)
         if spec.missing:
@@ -190,7 +190,7 @@ def attempt(work: Callable[[str], _T], name: str) -> tuple[_T | None, list[Probl
 
 
 def own_files(spec: Spec, folder: Path) -> dict[str, bytes]:
-    """What the files hold that a recipe brings into its image, by their names in `image.files`.
+    """What the files hold that a recipe brings into its image, by their names in `image.files`; nothing of a record.
 
     Raises:
         RecipegenError: one of them is not there, or is not a plain file of sensible size.
@@ -198,7 +198,8 @@ def own_files(spec: Spec, folder: Path) -> dict[str, bytes]:
     from recipegen.files import read_bounded
     from recipegen.render.kit import OWN_FILES
 
-    return {path: read_bounded(folder / OWN_FILES / path, OWN_FILE_LIMIT) for path in spec.image.files}
+    paths = () if spec.missing else spec.image.files
+    return {path: read_bounded(folder / OWN_FILES / path, OWN_FILE_LIMIT) for path in paths}
 
 
 def require_one_machine(spec: Spec) -> None:

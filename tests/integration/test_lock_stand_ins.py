@@ -7,9 +7,12 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
+import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from recipegen.bench.corpora import FetchFailed, download
 from recipegen.cli.lock import lock_command
 from recipegen.errors import RecipegenError, SpecError
 from recipegen.hub import commit_of
@@ -424,6 +428,36 @@ def test_statuses_in_words(world: World, reply: Reply, error: type[Exception], w
         ask(f"{world.url}/odd").must_be_ok("thing")
 
 
+@pytest.mark.parametrize("length", ["\u00b2", "9" * 5000], ids=["superscript", "endless"])
+def test_a_length_that_is_no_number_does_not_count(length: str) -> None:
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1 << 16)
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\nhi"
+            connection.sendall(head.encode("latin-1"))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert ask(f"http://127.0.0.1:{listener.getsockname()[1]}/").body == b"hi"
+        thread.join()
+
+
+@pytest.mark.parametrize("proxy", ["http:/me:secret@proxy:1", "http://me@proxy:secret"])
+def test_a_proxys_password_is_never_shown(world: World, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(Unreachable) as asked:
+        ask(f"{world.url}/odd")
+    with pytest.raises(FetchFailed) as fetched:
+        download(f"{world.url}/texts/prose.txt")
+    for caught in (asked.value, fetched.value):
+        told = "".join(traceback.format_exception(caught))
+        assert "proxy right?" in told
+        assert "secret" not in told
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "http://", "http://a b/", "http://h:99999/"])
 def test_what_is_no_web_address_is_not_asked(url: str) -> None:
     with pytest.raises(NotThere, match="not a web address"):
@@ -523,6 +557,21 @@ def test_a_requirement_that_nothing_satisfies(world: World) -> None:
     world.projects["thing"] = FILES
     with pytest.raises(NotThere, match=r"no release of thing>=9 for Python 3\.11 on aarch64"):
         newest(["thing>=9"], python="3.11", machine="aarch64")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        {"filename": f"thing-{'9' * 5000}.tar.gz"},
+        {"filename": f"thing-{'9' * 5000}-py3-none-any.whl"},
+        {"filename": f"thing-9-{'.'.join(map(str, range(999)))}-{'.'.join(map(str, range(999)))}-any.whl"},
+        wheel("thing", "1.0", **{"requires-python": f">={'3' * 5000}"}),
+    ],
+    ids=["version of an archive", "version of a wheel", "a million tags", "bound on Python"],
+)
+def test_a_file_with_an_endless_name_is_passed_over(world: World, file: dict[str, Any]) -> None:
+    world.projects["thing"] = [file, wheel("thing", "1.0")]
+    assert newest(["thing"], python="3.11") == "1.0"
 
 
 def test_a_models_branch_is_asked_for_by_name(world: World) -> None:

@@ -147,6 +147,14 @@ WRONG: list[tuple[str, dict[str, Any], str, str, str]] = [
         "Not `docker image prune -a`",
     ),
     ("disk", {"disks": {}}, "warning", "could not be read", "df -h"),
+    ("folders", {"disks": {"models": replace(MODELS, is_folder=False)}}, "error", "a file", "MODELS_DIR"),
+    (
+        "folders",
+        {"disks": {"models": replace(MODELS, writable=False, exists=False)}},
+        "warning",
+        "not writable",
+        "sudo mkdir -p ~/models",
+    ),
     ("folders", {"disks": {"models": replace(MODELS, foreign=3)}}, "warning", "~/models (3)", "--user $(id -u)"),
     ("folders", {"disks": {"models": replace(MODELS, writable=False)}}, "warning", "not writable", "chown"),
     ("hub-cache", {"hub_cache": "/elsewhere"}, "warning", "/elsewhere, outside of HF_HOME", "unset HF_HUB_CACHE"),
@@ -676,6 +684,13 @@ def test_warnings_alone_end_with_0(spark: Path, monkeypatch: pytest.MonkeyPatch)
     assert "warning" in {check["severity"] for check in told["checks"]}
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_colours_are_left_out_when_asked(plain: bool, spark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1" if plain else "")
+    done = CliRunner().invoke(doctor_command, ["--offline"], color=True)
+    assert ("\x1b[" in done.output) is not plain
+
+
 def test_wrong_usage() -> None:
     assert doctor("--variant", "ar").exit_code == 2
     for arguments in (["nowhere", "--offline"], ["smoke-llamacpp", "--variant", "nix"]):
@@ -688,6 +703,41 @@ def test_hostile_text_of_a_program_is_not_obeyed() -> None:
     told = look(replace(SPARK, docker=Docker(error="\x1b[31mred\nsecond line", hint="x")), "docker-daemon")
     assert told is not None
     assert told.found == "[31mred"
+
+
+def test_no_password_of_an_address_is_shown() -> None:
+    told = look(replace(SPARK, docker=Docker(error="nobody at tcp://user:hunter2@host:1", hint="x")), "docker-daemon")
+    assert told is not None
+    assert told.found == "nobody at tcp://***@host:1"
+
+
+@pytest.mark.parametrize("strange", [5, "nvidia", ["nvidia"], {"x": 1}])
+def test_a_daemon_that_answers_nonsense_ends_no_command(strange: Any) -> None:
+    info = {"ServerVersion": strange, "Runtimes": strange, "SecurityOptions": strange, "DockerRootDir": strange}
+    facts = replace(SPARK, docker=Docker(cli="28.5.1", info=info))
+    assert diagnose(facts)
+    spec = shipped("qwen36-35b-dflash")
+    limited = spec.model_copy(update={"run": spec.run.model_copy(update={"ulimits": {"memlock": -1}})})
+    assert diagnose_recipe(facts, limited, limited.headline, HostOptions())
+
+
+def test_a_models_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("")
+    assert not disk(tmp_path / "models").is_folder
+    assert disk(tmp_path / "later").is_folder
+
+
+def test_an_address_that_cannot_be_parsed() -> None:
+    assert reach("http://[::1") == "is no web address"
+
+
+def test_a_record_is_refused() -> None:
+    from recipegen.errors import RecipegenError
+
+    done = doctor("glm52-nvfp4-x4", "--offline")
+    assert isinstance(done.exception, RecipegenError)
+    assert done.exception.exit_code == 2
+    assert "is a record" in done.exception.message
 
 
 def test_the_page_lists_every_check() -> None:

@@ -54,6 +54,26 @@ def test_vllm_serves_the_model_under_its_name_at_the_knobs_address(tmp_path: Pat
     assert words(spec, HOST="0.0.0.0", PORT="1")[-4:] == ["--host", "0.0.0.0", "--port", "1"]
 
 
+@pytest.mark.parametrize(
+    ("run", "own", "wanted"),
+    [
+        ("hf-cache", {}, {"model": "owner/Drafter", "revision": "def"}),
+        ("hf-cache", {"revision": "main"}, {"model": "owner/Drafter", "revision": "main"}),
+        ("folders", {}, {"model": "/models/Drafter"}),
+    ],
+)
+def test_vllm_is_told_the_revision_of_a_drafter_that_it_takes_from_the_hub(
+    tmp_path: Path, run: str, own: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    spec = recipe(
+        tmp_path,
+        flags={"speculative-config": {"model": {"$model": "drafter"}, **own}},
+        models={"drafter": {"hf_id": "owner/Drafter", "role": "drafter", "revision": "def"}},
+        run={"models": run},
+    )
+    assert json.loads(after(words(spec), "--speculative-config")) == wanted
+
+
 def test_llama_server_opens_a_file(tmp_path: Path) -> None:
     spec = recipe(tmp_path, "llama.cpp")
     assert words(spec, MODELS_DIR="/m") == [

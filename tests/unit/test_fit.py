@@ -395,3 +395,148 @@ def test_the_command_prints_parts_and_fails_when_it_does_not_fit(tmp_path: Path)
     assert run.invoke(fit_command, ["case", "--root", str(tmp_path), "--variant", "small"]).exit_code == 1
     data = json.loads(run.invoke(fit_command, ["case", "--root", str(tmp_path), "--json"]).output)
     assert data["verdict"] == "fits" and data["parts"][0]["name"] == "weights"
+
+
+@pytest.mark.parametrize(
+    ("engine", "flags", "reason"),
+    [
+        ("vllm", {"gpu-memory-utilization": 0}, "no share"),
+        ("vllm", {"gpu-memory-utilization": 2}, "no share"),
+        ("vllm", {"gpu-memory-utilization": 1e308}, "no share"),
+        ("vllm", {"gpu-memory-utilization": "much"}, "much"),
+        ("vllm", {"max-model-len": 0}, "--max-model-len 0"),
+        ("vllm", {"tensor-parallel-size": 2}, "wants 2 GPUs, and dgx-spark has 1"),
+        ("vllm", {"data-parallel-size": 2}, "data-parallel-size"),
+        ("vllm", {"nnodes": 3, "tensor-parallel-size": 3}, "2 KV heads over 3"),
+        ("llama.cpp", {"ctx-size": "32k"}, "--ctx-size 32k"),
+        ("llama.cpp", {"ctx-size": 512, "cache-ram": True}, "--cache-ram True"),
+        ("atlas", {"gpu-memory-utilization": 2}, "no share"),
+        ("atlas", {"max-seq-len": "auto"}, "--max-seq-len auto"),
+    ],
+)
+def test_a_value_that_no_engine_takes_is_not_replaced_by_a_default(
+    engine: str, flags: dict[str, Any], reason: str
+) -> None:
+    model = {"hf_id": "nvidia/Qwen3.6-35B-A3B-NVFP4", "quantization": "NVFP4", "file": "a.gguf"}
+    version = "b8156" if engine == "llama.cpp" else "0.22.0"
+    found = estimate(spec_of(model, flags, engine, version), "main")
+    assert found.verdict == "unknown" and reason in found.reason
+    assert len(found.reason) < 120
+
+
+def test_a_context_left_to_the_engine_is_cut_and_not_over() -> None:
+    small = {"gpu-memory-utilization": 0.2}
+    assert estimate(qwen(**small), "main").verdict == "over"
+    auto = estimate(qwen(**small, **{"max-model-len": "auto"}), "main")
+    assert auto.verdict == "tight" and "left to choose" in auto.reason
+    assert estimate(qwen(**small, **{"max-model-len": "auto"}), "main", context=262_144).verdict == "over"
+    model = {"hf_id": "unsloth/MiniMax-M2.7-GGUF", "quantization": "UD-IQ4_XS", "file": "a.gguf"}
+    assert estimate(spec_of(model, {}, "llama.cpp", "b8156"), "main").verdict == "tight"
+    assert estimate(spec_of(model, {"fit": "off"}, "llama.cpp", "b8156"), "main").verdict == "over"
+
+
+def test_what_is_not_counted_is_said() -> None:
+    found = estimate(qwen(**{"cpu-offload-gb": 20, "block-size": 64}), "main")
+    assert "not counted: --block-size, --cpu-offload-gb" in found.notes
+    model = {"hf_id": "unsloth/MiniMax-M2.7-GGUF", "quantization": "UD-IQ4_XS", "file": "a.gguf"}
+    drafted = estimate(spec_of(model, {"ctx-size": 512, "model-draft": "d.gguf"}, "llama.cpp", "b8156"), "main")
+    assert "not counted: the drafter's own cache" in drafted.notes
+    assert "drafter weights" in [part.name for part in drafted.parts]
+    endless = estimate(spec_of(model, {"ctx-size": 512, "cache-ram": -1}, "llama.cpp", "b8156"), "main")
+    assert endless.verdict == "tight", "kept prompts without a limit can take everything"
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [("qwen35-122b-atlas mtp2", False), ("qwen35-122b-atlas ar", True), ("minimax-m27-ngram ngram", False)],
+)
+def test_a_ceiling_bounds_no_variant_that_speculates(name: str, bounds: bool) -> None:
+    recipe, variant = name.split()
+    found = estimate(all_specs()[recipe], variant)
+    assert found.ceiling is not None and found.ceiling.bounds is bounds
+
+
+def test_windows_kept_whole_grow_with_the_context() -> None:
+    model = {"hf_id": "nvidia/Gemma-4-31B-IT-NVFP4", "base_model": "google/gemma-4-31B-it", "size_gb": 20, "file": "a"}
+    cut, whole = (
+        estimate(spec_of(model, {"ctx-size": 65536, "swa-full": full}, "llama.cpp", "b8156"), "main")
+        for full in (False, True)
+    )
+    assert cut.request and whole.request and whole.request.expected > 2 * cut.request.expected
+
+
+def test_weights_held_twice_are_counted_once(tmp_path: Path) -> None:
+    for name in ("consolidated.safetensors", "a.safetensors"):
+        safetensors(tmp_path / name, 64, 1000)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "a.safetensors"}}))
+    local = read_local(tmp_path)
+    assert local is not None and local.weights_bytes == 1000
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        '{"metadata": {"total_size": 1e999}, "weight_map": {"a": "x.safetensors"}}',
+        '{"metadata": {"total_size": true}, "weight_map": {"a": "x.safetensors"}}',
+        '{"metadata": [], "weight_map": {"a": ["x"]}}',
+        '{"weight_map": {"a": "../../../../etc/passwd"}}',
+        json.dumps({"weight_map": {"a": "x" * 100_000}}),
+    ],
+)
+def test_a_hostile_index_gives_no_size(tmp_path: Path, index: str) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    local = read_local(tmp_path)
+    assert local is not None and local.weights_bytes is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_hidden_layers": 10**11},
+        {"layer_types": [["a"], 1, 2, 3]},
+        {"layer_types": ["full_attention"]},
+        {"index_topk": 9},
+    ],
+)
+def test_a_hostile_config_gives_no_layers(tmp_path: Path, config: dict[str, Any]) -> None:
+    common = {"num_hidden_layers": 4, "num_attention_heads": 4, "head_dim": 8}
+    (tmp_path / "config.json").write_text(json.dumps({**common, **config}))
+    local = read_local(tmp_path)
+    assert local is not None and kv_facts(local) is None
+
+
+def test_what_is_no_file_of_weights_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    from os import mkfifo
+
+    def broken(name: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        return folder / "a.safetensors"
+
+    mkfifo(broken("pipe"))
+    broken("folder").mkdir()
+    broken("empty").write_bytes(b"")
+    broken("cut").write_bytes((64).to_bytes(8, "little") + b"{")
+    for name in ("pipe", "folder", "empty", "cut"):
+        with pytest.raises(RecipegenError):
+            read_local(tmp_path / name)
+    broken("gone").symlink_to(tmp_path / "nowhere")
+    gone = read_local(tmp_path / "gone")
+    assert gone is not None and gone.weights_bytes is None
+
+
+def test_half_of_a_gguf_is_no_size(tmp_path: Path) -> None:
+    (tmp_path / "m-00001-of-00002.gguf").write_bytes(b"x")
+    local = read_local(tmp_path, "m-00001-of-00002.gguf")
+    assert local is not None and local.weights_bytes is None
+
+
+def test_a_folder_that_is_not_here_is_said(tmp_path: Path) -> None:
+    spec = qwen(**{"max-model-len": 4096})
+    found = estimate(spec, "main", models_dir=tmp_path)
+    assert found.verdict == "fits"
+    assert any("published sizes are used" in note for note in found.notes)
+    from recipegen.cli.fit import fit_command
+
+    done = CliRunner().invoke(fit_command, ["case", "--models-dir", str(tmp_path / "nowhere")])
+    assert done.exit_code == 2 and "does not exist" in done.output

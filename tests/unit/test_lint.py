@@ -141,6 +141,33 @@ def test_the_log_of_a_server(repo: Path) -> None:
     assert run("lint", "--log", log, "--root", repo).exit_code == 2
 
 
+def test_rows_of_json_have_one_shape_and_problems_no_summary(repo: Path) -> None:
+    add(repo, "qwen36-35b-mtp")
+    broken = repo / "recipes" / "broken"
+    broken.mkdir()
+    (broken / "recipe.yaml").write_text("name: broken\n")
+    done = run("lint", "--json", "--root", repo)
+    assert done.exit_code == 2
+    rows = json.loads(done.output)["findings"]
+    assert {row["rule"] is None for row in rows} == {True, False}
+    assert len({tuple(sorted(row)) for row in rows}) == 1
+    text = run("lint", "--root", repo).output
+    assert "1 recipe checked" in text
+    assert "checked" not in run("lint", "broken", "--root", repo).output
+    assert run("lint", "qwen36-35b-mtp", "--variant", "mtp", "--root", repo).exit_code == 2
+
+
+def test_a_preset_s_flag_that_is_replaced_is_blamed_in_the_recipe(repo: Path) -> None:
+    folder = repo / "recipes" / "mine"
+    folder.mkdir()
+    text = "schema: recipegen/v1\nname: mine\nextends: qwen36-35b-dflash\nengine:\n  flags:\n    kv-cache-dtype: fp8\n"
+    text += 'variants:\n  ar:\n    flags:\n      "-tp": 2\n'
+    (folder / "recipe.yaml").write_text(text)
+    done = {finding.rule.id: finding.where for finding in Workspace.open(repo).findings("mine")}
+    assert (done["DFLASH_KV_FP8"].file, done["DFLASH_KV_FP8"].line) == (folder / "recipe.yaml", 6)
+    assert (done["FLAG_TWICE"].file, done["FLAG_TWICE"].line) == (folder / "recipe.yaml", 10)
+
+
 def test_explain() -> None:
     text = run("explain", "dflash-kv-fp8").output
     assert text.startswith("DFLASH_KV_FP8 (error)")
@@ -186,6 +213,7 @@ def test_what_a_run_is_judged_by(tmp_path: Path) -> None:
     assert found["tg"] > 0 and found["pp"] > 0 and found["ttfr"] > 0 and found["spread"] >= 1
     assert found["acceptance"] == pytest.approx(0.861)
     assert found["acceptance_length"] == pytest.approx(2.72)
+    assert "acceptance" not in cell_metrics(runs[-1].parent, record["cells"][0], "acceptance rate: 1.2.3%")
     lost = {**record["cells"][0], "status": "failed", "file": None}
     assert "tg" not in cell_metrics(runs[-1].parent, lost, "")
 

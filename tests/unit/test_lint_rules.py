@@ -152,6 +152,35 @@ def test_sources_are_documents_that_are_known(rule: str) -> None:
     assert keys <= set(documents())
 
 
+@pytest.mark.parametrize("rule", [rule.id for rule in rules().values() if rule.disagree])
+def test_a_disagreement_names_documents_that_are_among_the_sources(rule: str) -> None:
+    found = rules()[rule]
+    assert found.disagree
+    told = {key for key, document in documents().items() if document.title.partition(":")[0] in found.disagree}
+    assert told <= {source.document for source in found.sources}
+    if "wheel" in found.disagree:
+        assert any(source.title for source in found.sources), "what was read in the wheels is a source of its own"
+
+
+@pytest.mark.parametrize(
+    ("rule", "recipe"),
+    [
+        # "Qwen3.5-122B on DGX Spark, part 2" has 13.6 tok/s of it on the same single box
+        ("SINGLE_SPARK_SIZE_LIMIT", {"model": {"hf_id": "deepseek-ai/DeepSeek-V4-Flash"}}),
+        # the guide's own DFlash container, whose README names vLLM 0.19.1
+        (
+            "DFLASH_MIN_VLLM_0_21",
+            {
+                "image": {"base": "ghcr.io/aeon-7/vllm-dflash:latest"},
+                "engine": {"version": "0.19.1", "flags": {"speculative-config": {"method": "dflash"}}},
+            },
+        ),
+    ],
+)
+def test_a_rule_is_silent_on_what_a_source_has_run(rule: str, recipe: dict[str, Any]) -> None:
+    assert rule not in {finding.rule.id for finding in findings({"recipe": recipe})}
+
+
 def test_the_known_rules_of_the_field_are_all_there() -> None:
     known = ROOT.parent / "shared" / "knowledge" / "rules.yaml"
     if not known.is_file():

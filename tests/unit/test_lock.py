@@ -130,6 +130,17 @@ def test_what_is_open_is_named_with_its_place_in_the_recipe() -> None:
     ]
 
 
+def test_nothing_of_a_record_is_pinned() -> None:
+    spec = recipe(image={"mode": "prebuilt", "base": "x:1"}, missing=["how it was built"])
+    earlier = lock(images={"base": {"asked": "x:1", "digest": DIGEST}})
+    assert parts(spec) == []
+    assert unpinned(spec, None) == []
+    assert pinned(spec, earlier) == spec
+    assert stale(spec, earlier) == {
+        ("images", "base"): f"pinned {DIGEST} for x:1, but the recipe is a record of what others ran"
+    }
+
+
 def test_requirements_on_one_project_are_one_part_and_get_one_version() -> None:
     spec = recipe(image={"mode": "prebuilt", "base": "x:1", "pip": ["Flash_Attn[cuda]>2", "flash.attn<3"]})
     asked = {part.key: part.asked for part in parts(spec) if part.section == "packages"}

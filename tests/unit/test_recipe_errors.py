@@ -242,10 +242,13 @@ def test_the_good_recipe_is_good(workspace: Workspace) -> None:
          "the engine would take it for a flag"),
         ("{$model: drafter}", "{$model: drafter, x: 1}", "29:7",
          "flag 'speculative-config': $model stands alone in its mapping, or with a path",
-         "path: a file or folder in the model's folder, of plain names"),
+         "$model: a declared model's key, as text; path: a file or folder in its folder, of plain names"),
         ("{$model: drafter}", "{$model: drafter, path: ../x}", "29:7",
          "flag 'speculative-config': $model stands alone in its mapping, or with a path",
-         "path: a file or folder in the model's folder, of plain names"),
+         "$model: a declared model's key, as text; path: a file or folder in its folder, of plain names"),
+        ("{$model: drafter}", "{$model: 5}", "29:7",
+         "flag 'speculative-config': $model stands alone in its mapping, or with a path",
+         "$model: a declared model's key, as text; path: a file or folder in its folder, of plain names"),
         # Sources.
         ("  hf_id: owner/Target\n", "", "5:1", "model needs exactly one of hf_id, pypi, generate; it "
          "has none of them", ""),
@@ -263,6 +266,19 @@ def test_one_problem(workspace: Workspace, old: str, new: str, place: str, messa
         assert len({line for line, _, _ in told}) <= 3
     else:
         assert told == [(place, message, hint)]
+
+
+def test_a_path_in_a_model_needs_a_folder_of_its_own(workspace: Workspace) -> None:
+    inside = edited("{$model: drafter}", "{$model: drafter, path: x}")
+    assert problems(workspace, inside) == []
+    cached = problems(workspace, edited("bench:\n", "run: {models: hf-cache}\nbench:\n", inside))
+    one_file = problems(workspace, edited("role: drafter", "role: drafter, file: x.gguf", inside))
+    assert [(p.where.line, p.message, p.hint) for p in (*cached, *one_file)] == [
+        (29, "flag 'speculative-config': a Hugging Face cache has no fixed place for a part of the model 'drafter'",
+         "run.models: folders"),
+        (29, "flag 'speculative-config': the model 'drafter' is one file, which holds no path",
+         "declare what lies beside it as a model of its own, with the same hf_id and another folder"),
+    ]  # fmt: skip
 
 
 def test_llamacpp_opens_files(workspace: Workspace) -> None:

@@ -21,7 +21,8 @@ from recipegen.render import context
 from recipegen.render.kit import MANIFEST, kit_sha256, render_kit
 from recipegen.render.patches import find_patches
 from recipegen.render.templates import Templates
-from tests.support.kits import SHIPPED_NAMES, SMALL_NAMES, kit_of, shipped, small, workspace
+from recipegen.workspace import own_files
+from tests.support.kits import SHIPPED_NAMES, SMALL_NAMES, kit_of, shipped, small, spec_of, workspace
 
 ALL = [*SHIPPED_NAMES, *SMALL_NAMES]
 
@@ -208,6 +209,35 @@ def test_the_override_file_is_there_only_when_something_is_overridden() -> None:
 
 def test_uv_waits_long_in_both_stages_of_a_source_build() -> None:
     assert text("vllm-source", "Dockerfile").count("UV_HTTP_TIMEOUT=500") == 2
+
+
+@pytest.mark.parametrize("mode", ["prebuilt", "wheels"])
+def test_what_a_base_image_sets_is_emptied_after_the_last_step_of_the_build(mode: str, tmp_path: Path) -> None:
+    image = {"mode": mode, "base": "x:1", "env": {"IN_BUILD": "1"}} | ({"wheels": ["vllm"]} if mode == "wheels" else {})
+    one = spec_of({
+        "schema": "recipegen/v1", "name": "one", "title": "One", "model": {"hf_id": "a/b"}, "image": image,
+        "engine": {"name": "vllm", "flags": {"max-model-len": 9}, "env": {"TORCH_CUDA_ARCH_LIST": "12.1a",
+                                                                        "IN_BUILD": "2"}},
+        "headline": "ar", "variants": {"ar": {"env": {"ONLY_HERE": "x"}}, "b": {}},
+    }, tmp_path)  # fmt: skip
+    dockerfile = kit_of(one)["Dockerfile"].data.decode()
+    built = dockerfile.rindex("\nRUN ")
+    assert "ENV IN_BUILD= \\\n    MAX_MODEL_LEN= \\\n    TORCH_CUDA_ARCH_LIST=\n" in dockerfile[built:]
+    assert "ONLY_HERE" not in dockerfile, "a variant without it may want the base image's value"
+    assert "=\n" not in dockerfile[:built]
+    assert 'IN_BUILD="1"' in dockerfile[:built]
+
+
+def test_only_the_files_that_the_recipe_names_go_into_the_image(tmp_path: Path) -> None:
+    one = small("vllm-prebuilt").model_copy(
+        update={"image": small("vllm-prebuilt").image.model_copy(update={"files": ("a.jinja", "sub/b.py")})}
+    )
+    kit = render_kit(one, Templates(), workspace().patches, {"a.jinja": b"a", "sub/b.py": b"b"})
+    ignored = kit[".dockerignore"].data.decode().splitlines()
+    assert ignored[1:] == ["*", "!scripts", "!patches", "!files/a.jinja", "!files/sub/b.py"]
+    assert b"  files/sub/b.py\n" in kit[MANIFEST].data
+    record = one.model_copy(update={"missing": ("the files",)})
+    assert own_files(record, tmp_path) == {}
 
 
 def test_the_readme_gives_every_flag_and_variable_with_its_reason() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from recipegen.catalog import preset_names
 from recipegen.errors import RecipegenError, SpecError
 from recipegen.hub import CONFIG_LIMIT, context_of, quantization_of
 from recipegen.load.repo import Repository, find_repository
+from recipegen.lock import Lock, write_lock
 from recipegen.render.write import compare
 from recipegen.scaffold import SCHEMA_LINE, init_repository, new_recipe, recipe_text
 from recipegen.spec.schema import schema_text
@@ -128,6 +130,26 @@ def test_a_copy_of_a_recipe_has_not_been_measured(workspace: Workspace) -> None:
     new_recipe(workspace, "second", source="first")
     spec = workspace.spec("second")
     assert (spec.name, spec.status, spec.variants["ar"].title) == ("second", "planned", "mine")
+
+
+def test_a_copy_has_the_pins_and_the_own_files_of_its_source(workspace: Workspace) -> None:
+    first, _ = new_recipe(workspace, "first", preset="spark-baseline")
+    recipe = first / "recipe.yaml"
+    text = re.sub(r"(?m)^  mode: prebuilt$", "  mode: prebuilt\n  files: [sub/x.jinja]", recipe.read_text())
+    assert "files:" in text
+    recipe.write_text(text)
+    (first / "files/sub").mkdir(parents=True)
+    (first / "files/sub/x.jinja").write_text("template")
+    spec = workspace.unpinned("first")
+    pin = {"asked": spec.image.base, "resolved": "2026-11-21", "digest": f"sha256:{'d' * 64}"}
+    lock = Lock.model_validate({"schema": "recipegen-lock/1", "recipegen": "0", "images": {"base": pin}})
+    write_lock(lock, first)
+
+    second, _ = new_recipe(workspace, "second", source="first")
+    assert (second / "files/sub/x.jinja").read_text() == "template"
+    assert workspace.lock("second") == lock
+    assert "d" * 64 in (second / "Dockerfile").read_text()
+    assert not compare(workspace.kit(workspace.spec("second")), second)
 
 
 def test_line_ends_and_odd_separators_survive_the_renaming() -> None:

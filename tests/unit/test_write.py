@@ -128,6 +128,14 @@ def test_a_folder_with_somebody_elses_file_stays(folder: Path) -> None:
     assert (folder / "scripts/mine").is_file()
 
 
+def test_a_file_of_the_users_own_stays_when_the_recipe_names_it_no_longer(folder: Path) -> None:
+    mine = {"files/x.jinja": File(b"mine")}
+    write_kit(ONE | mine | {MANIFEST: File(manifest(ONE | mine).encode())}, folder)
+    assert write_kit(ONE, folder).stale == []
+    assert (folder / "files/x.jinja").read_text() == "mine"
+    assert "files/x.jinja" not in (folder / MANIFEST).read_text()
+
+
 @pytest.mark.parametrize("path", ["recipe.yaml", "results/m/r/run.json", "RESULTS.md", "../other", "/etc/hostname"])
 def test_a_manifest_cannot_take_away_what_is_not_a_kits(path: str, folder: Path) -> None:
     import hashlib

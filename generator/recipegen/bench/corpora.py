@@ -218,12 +218,14 @@ def download(url: str) -> bytes:
     Raises:
         FetchFailed: no answer, an error status, too large, cut short, or a redirect away from http(s).
     """
-    from http.client import HTTPException
+    from http.client import HTTPException, InvalidURL
 
     try:
         with _opener().open(_request(url), timeout=_SOCKET_TIMEOUT_S) as answer:
             return _read(answer)
-    except (OSError, HTTPException, ValueError) as error:
+    except (ValueError, InvalidURL):  # names a proxy's address, password included
+        raise FetchFailed("an address that cannot be read: is that of a proxy right?") from None
+    except (OSError, HTTPException) as error:
         raise FetchFailed(str(getattr(error, "reason", None) or error or type(error).__name__)) from error
 
 

@@ -20,8 +20,8 @@ from recipegen.stats import warm_median
 
 SERVER_LOG = "server.log"
 LOG_LIMIT = 256 << 20
-_ACCEPTANCE = re.compile(r"acceptance rate: ([0-9.]+)%")
-_LENGTH = re.compile(r"Mean acceptance length: ([0-9.]+)")
+_ACCEPTANCE = re.compile(r"acceptance rate: ([0-9]{1,9}(?:\.[0-9]{1,9})?)%")
+_LENGTH = re.compile(r"Mean acceptance length: ([0-9]{1,9}(?:\.[0-9]{1,9})?)")
 """vLLM's line `SpecDecoding metrics: Mean acceptance length: 2.72, … Avg Draft acceptance rate: 86.1%`."""
 
 

@@ -59,7 +59,7 @@ def _rows() -> Iterator[dict[str, str]]:
         size = f", {model.params_b:g} B" if model.params_b else ""
         yield {"id": key, "kind": "model", "title": f"{model.family}{size}, {' '.join(model.arch)}"}
     for image in catalog.all_image_facts():
-        holds = " ".join(filter(None, (image.engine, image.engine_version)))
+        holds = " ".join(filter(None, (image.engine, image.engine_version, image.reference or image.matches)))
         yield {"id": image.id, "kind": "image", "title": holds}
 
 

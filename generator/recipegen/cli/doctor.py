@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ def doctor_command(
       recipegen doctor qwen36-35b-dflash --json
       recipegen doctor smoke-llamacpp --runner local --offline
     """
+    if os.environ.get("NO_COLOR"):
+        click.get_current_context().color = False
     findings = _examine(name, variant, runner, offline, root)
     healthy = all(finding.severity != "error" for finding in findings)
     if as_json:
@@ -71,7 +74,7 @@ def _examine(name: str | None, variant: str | None, runner: str, offline: bool, 
         return diagnose(gather(models_dir=options.models_dir, hf_home=options.hf_home, offline=offline), runner=runner)
     from recipegen.workspace import Workspace, variant_of
 
-    spec = Workspace.open(root).spec(name)
+    spec = Workspace.open(root).runnable(name)  # of a record nothing can be said but what is missing
     chosen = variant_of(spec, variant)
     boxed = runner == "docker"
     facts = gather(

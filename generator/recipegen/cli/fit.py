@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     "--context", type=click.IntRange(1, 1 << 24), metavar="N", help="Tokens of a request, instead of the recipe's."
 )
 @click.option(
-    "--models-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder that holds the models' folders."
+    "--models-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder that holds the models' folders.",
 )
 @root_option
 @json_option
@@ -33,14 +35,14 @@ def fit_command(
 ) -> None:
     """Estimate memory, the longest context and the decode ceiling of the recipe NAME, before it is launched.
 
-    Each number has a low, an expected and a high value and its source. Exit code 1 when it does not fit. With
-    --models-dir, weights and config.json on this machine win over published sizes.
+    Each number has a low, an expected and a high value and its source. Exit code 1 when it does not fit (over);
+    0 for fits, tight and unknown. With --models-dir, weights and config.json on this machine win over published sizes.
 
     \b
     Examples:
       recipegen fit qwen36-35b-dflash
       recipegen fit qwen36-35b-dflash --variant ar --context 131072
-      recipegen fit glm52-nvfp4-x4 --json
+      recipegen fit qwen35-397b-fp8-mtp-x4 --models-dir ~/models --json
     """
     from recipegen.fit import estimate
 
@@ -83,9 +85,12 @@ def _lines(name: str, variant: str, found: Estimate) -> Iterator[str]:
         yield f"the model's own context: {found.native:,}"
     if found.ceiling is not None:
         rate = found.ceiling.tokens_per_s
-        word = "decode ceiling" if found.ceiling.bounds else "steps a second"
+        word, unit = ("decode ceiling", "tok/s") if found.ceiling.bounds else ("ceiling of steps", "a second")
         yield ""
-        yield f"{word} of one stream at {found.ceiling.context:,} tokens: {rate.low:.1f} to {rate.high:.1f}"
+        yield (
+            f"{word} of one stream at {found.ceiling.context:,} tokens: {rate.low:.1f} to {rate.high:.1f} {unit}, "
+            f"expected {rate.expected:.1f}"
+        )
         yield f"  {found.ceiling.note}"
     yield ""
     for part in found.parts:

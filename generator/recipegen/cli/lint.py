@@ -55,20 +55,25 @@ def lint_command(
     checked = list(dict.fromkeys(names)) or workspace.repository.names()
     if log is not None and len(names) != 1:
         raise click.UsageError("--log needs the one recipe whose server wrote it")
+    if variant is not None and log is None:
+        raise click.UsageError("--variant says who wrote the --log; without one every variant is checked")
     problems: list[Problem] = []
     found: list[Finding] = []
+    read = 0
     work = partial(workspace.log_findings, variant=variant, log=log) if log else workspace.findings
     for name in checked:
         of_one, wrong = attempt(work, name)
         found += of_one or []
         problems += wrong
+        read += of_one is not None
     shown = _at_least(found, severity)
     if as_json:
         rows = [*map(_problem_data, problems), *(finding.as_data() for finding in shown)]
         click.echo(json.dumps({"checked": checked, "findings": rows}, indent=2))
     else:
         print_findings(found, least=severity)
-        click.echo(_summary(len(checked), found, shown))
+        if read or not checked:
+            click.echo(_summary(read, found, shown))
         if problems:
             raise SpecError(problems)
     open_ = {finding.severity for finding in found if finding.silenced is None}
@@ -102,7 +107,11 @@ def _problem_data(problem: Problem) -> dict[str, Any]:
         "column": where.column,
         "variants": [],
         "message": problem.message,
+        "why": "",
         "fix": problem.hint,
+        "disagree": None,
+        "sources": [],
+        "silenced": None,
     }
 
 

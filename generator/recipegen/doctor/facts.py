@@ -70,6 +70,7 @@ class Disk:
         exists: the folder itself is there.
         writable: this user may write in it, or in the nearest folder above it.
         foreign: how many entries near its top belong to root while this user is not root.
+        is_folder: False where a file is in the way.
     """
 
     path: str
@@ -79,6 +80,7 @@ class Disk:
     exists: bool = True
     writable: bool = True
     foreign: int = 0
+    is_folder: bool = True
 
 
 @dataclass(frozen=True)

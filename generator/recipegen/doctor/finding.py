@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
@@ -17,6 +18,9 @@ REPRODUCERS = "spark-bench-reproducers: minimum-reproduction recipes for DGX Spa
 GDN_WALL = "Qwen3.5-122B on DGX Spark, part 2: the 17 tok/s GDN wall"
 CLUSTER = "Qwen3.5-397B-A17B-FP8 with MTP on 4x ASUS GX10"
 OWN = "recipegen's own needs"
+
+_PASSWORD = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]*(?=@)")
+"""User and password in a web address, such as a DOCKER_HOST."""
 
 Facts = TypeVar("Facts")
 
@@ -69,7 +73,8 @@ class Check(Generic[Facts]):
         if verdict is None:
             return None
         # Texts of other programs stand in these: no secret, no control character gets through.
-        found, remedy = (one_line(proc.redact(text)) for text in (verdict.found, verdict.remedy))
+        texts = (_PASSWORD.sub("***", proc.redact(text)) for text in (verdict.found, verdict.remedy))
+        found, remedy = map(one_line, texts)
         return Finding(self.id, verdict.severity, found, self.why, remedy, self.source)
 
 

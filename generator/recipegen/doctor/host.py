@@ -247,7 +247,8 @@ def docker_facts(images: Sequence[str] = ()) -> Docker:
         client = docker.connect()
         try:
             with talking():
-                facts["info"] = client.info()
+                info = client.info()
+                facts["info"] = info if isinstance(info, dict) else {}
             facts["images"] = {image: docker.image_exists(client, image) for image in dict.fromkeys(images)}
         finally:
             client.close()
@@ -285,6 +286,7 @@ def disk(folder: Path) -> Disk:
         exists=place == folder,
         writable=os.access(place, os.W_OK),
         foreign=_owned_by_root(folder) if place == folder and os.getuid() != 0 else 0,
+        is_folder=place.is_dir(),
     )
 
 

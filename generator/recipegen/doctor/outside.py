@@ -56,8 +56,11 @@ def reach(url: str) -> str:
     import urllib.error
     import urllib.request
 
-    if urlsplit(url).scheme not in ("http", "https"):
-        return "is neither http nor https"
+    try:
+        if urlsplit(url).scheme not in ("http", "https"):
+            return "is neither http nor https"
+    except ValueError:
+        return "is no web address"
     request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "recipegen-doctor"})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=REACH_S):  # noqa: S310

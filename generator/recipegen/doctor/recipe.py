@@ -239,7 +239,7 @@ def _ulimits(case: RecipeOnHost) -> Verdict | None:
     shown = ", ".join(f"{name}={value}" for name, value in wanted.items())
     if case.in_container:
         options = case.facts.docker.info.get("SecurityOptions") or []
-        if any("rootless" in str(option) for option in options):
+        if isinstance(options, list) and any("rootless" in str(option) for option in options):
             return Verdict("warning", f"{shown}, but a rootless Docker cannot raise limits", "use the system's daemon")
         return ok(f"{shown}: Docker sets them")
     low = [

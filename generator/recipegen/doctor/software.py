@@ -68,7 +68,7 @@ def docker_gpu(facts: Facts) -> Verdict | None:
         return None
     runtimes = facts.docker.info.get("Runtimes") or {}
     toolkit = f"NVIDIA container toolkit {facts.toolkit or 'of unknown version'}"
-    if "nvidia" in runtimes:
+    if isinstance(runtimes, Mapping) and "nvidia" in runtimes:
         return ok("Docker has the runtime nvidia" + (f", {toolkit}" if facts.toolkit else ""))
     if not facts.docker.local:
         return Verdict("warning", "the daemon elsewhere has no runtime nvidia", f"there: {TOOLKIT_REMEDY}")
@@ -128,12 +128,19 @@ def folders(facts: Facts) -> Verdict | None:
     disks = [facts.disks[key] for key in ("models", "hub") if key in facts.disks]
     if not disks:
         return None
-    closed = [disk.path for disk in disks if not disk.writable]
+    files = [disk.path for disk in disks if not disk.is_folder]
+    if files:
+        return Verdict("error", f"a file, not a folder: {', '.join(files)}", "set MODELS_DIR or HF_HOME to a folder")
+    closed = [disk for disk in disks if not disk.writable]
     if closed:
+        first = closed[0]
+        mend = f"sudo chown -R $USER {first.path}"
+        if not first.exists:
+            mend = f"sudo mkdir -p {first.path} && sudo chown $USER {first.path}"
         return Verdict(
             "warning",
-            f"not writable for this user: {', '.join(closed)}",
-            f"sudo chown -R $USER {closed[0]}, or set MODELS_DIR or HF_HOME elsewhere",
+            f"not writable for this user: {', '.join(disk.path for disk in closed)}",
+            f"{mend}, or set MODELS_DIR or HF_HOME elsewhere",
         )
     foreign = [f"{disk.path} ({disk.foreign})" for disk in disks if disk.foreign]
     if foreign:

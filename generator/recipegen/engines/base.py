@@ -72,6 +72,10 @@ class EngineAdapter(ABC):
     def switch_off(self, key: str) -> str:
         """The word for a flag whose value is false."""
 
+    def in_full(self, spec: Spec, key: str, value: Any) -> Any:
+        """The value of a flag with what the engine must be told beside it: nothing, for most."""
+        return value
+
     def value(self, key: str, arg: Arg) -> list[Arg]:
         """A flag and its one value, as two words: the engine takes the second whatever it looks like."""
         return [(flag_word(key),), arg]
@@ -102,7 +106,7 @@ class EngineAdapter(ABC):
         """
         places = {key: model_place(model, spec.run.models) for key, model in spec.models.items()}
         for key, value in spec.variants[variant].flags.items():
-            yield key, list(self._words(key, value, places, knobs))
+            yield key, list(self._words(key, self.in_full(spec, key, value), places, knobs))
 
     def _words(self, key: str, value: Any, places: ModelPlace, knobs: dict[str, str]) -> Iterator[Arg]:
         if value is True:

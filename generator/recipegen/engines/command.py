@@ -11,6 +11,10 @@ from recipegen.spec.model import MODEL_REFERENCE
 
 HOST_KNOBS = ("MODELS_DIR", "HOST", "PORT", "BASE_URL")
 """Knobs whose values say where something lies on one host: no part of what was measured."""
+KNOBS = frozenset(
+    ["MODELS_DIR", "HF_HOME", "HOST", "PORT", "RUNS", "PP", "TG", "DEPTH", "CONCURRENCY", "OUT", "CORPUS", "BOOK_URL"]
+)
+"""Variables that scripts read themselves; an engine's environment must not redefine them."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +72,18 @@ def referred_place(value: Mapping[str, Any], places: ModelPlace) -> Arg:
     return (*place, f"/{value['path']}") if "path" in value else place
 
 
+def references(value: Any) -> Iterator[Mapping[str, Any]]:
+    """All references to models in a value, at any depth."""
+    if is_model_reference(value):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from references(item)
+
+
 def model_references(value: Any) -> Iterator[str]:
     """Keys of all models that a value names, at any depth."""
-    if is_model_reference(value):
-        yield str(value[MODEL_REFERENCE])
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from model_references(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from model_references(item)
+    return (str(reference[MODEL_REFERENCE]) for reference in references(value))
 
 
 def json_arg(value: Any, places: ModelPlace) -> Arg:

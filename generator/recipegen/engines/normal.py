@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipegen.engines.command import is_model_reference
-from recipegen.engines.known import Known, known
+from recipegen.engines.known import Known, is_version, known, newest
 from recipegen.spec.completed import Spec
 from recipegen.spec.model import MODEL_REFERENCE
+from recipegen.spec.versions import parse_version
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKmMgGtT])")
 _SIZES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -136,6 +137,21 @@ def _plain(value: Any) -> str:
     return json.dumps(_whole(value), sort_keys=True)
 
 
+_NO_PART = re.compile(
+    r"(?:HF_HUB|HF_XET|TRANSFORMERS_OFFLINE|PIP|UV)(?:_\w+)?|VLLM_(?:LOGGING_\w+|CONFIGURE_LOGGING|NO_USAGE_STATS)"
+    r"|DO_NOT_TRACK|PYTHONUNBUFFERED|TZ|LANG|LC_\w+|NO_COLOR|TERM"
+)
+"""Variables about downloads, logs and languages: no setup is another for them."""
+
+
+def _version(engine: str, version: str | None) -> str | None:
+    """One spelling of a version: `v0.22.0` is 0.22.0, `b8833 (45cac7ca7)` is b8833."""
+    parsed = parse_version(version)
+    if parsed is None and version is not None and is_version(engine, version):
+        return version.split()[0]
+    return str(parsed) if parsed else version
+
+
 def fingerprint(spec: Spec, variant: str) -> str:
     """Identity of a server's configuration: SHA-256 over engine and version, models, normal flags and variables.
 
@@ -146,14 +162,18 @@ def fingerprint(spec: Spec, variant: str) -> str:
         KeyError: no such variant.
     """
     chosen = spec.variants[variant]
-    facts = known(spec.engine.name, spec.engine.version)
+    engine = spec.engine.name
+    facts = known(engine, spec.engine.version)
     flags = {key: _named(value, spec) for key, value in chosen.flags.items()}
+    # Without a version the names still have aliases, but no default is known.
+    normal = normal_flags(flags, facts) if facts else _whole(merged_flags(flags, newest(engine)))
+    env = {key: value for key, value in {**spec.image.env, **chosen.env}.items() if not _NO_PART.fullmatch(key)}
     content = {
-        "engine": spec.engine.name,
-        "version": spec.engine.version,
+        "engine": engine,
+        "version": _version(engine, spec.engine.version),
         "model": _identity(spec, chosen.model),
-        "flags": normal_flags(flags, facts),
-        "env": dict(sorted({**spec.image.env, **chosen.env}.items())),
+        "flags": normal,
+        "env": env,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

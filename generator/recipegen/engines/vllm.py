@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from recipegen.engines.base import AUTOREGRESSIVE, EngineAdapter, flag_word
+from recipegen.engines.command import is_model_reference
 from recipegen.quoting import Arg, Var, literal
 from recipegen.spec.completed import Spec
+from recipegen.spec.model import MODEL_REFERENCE
 
 _METHODS = {"dflash": "DFlash", "mtp": "MTP", "ngram": "n-gram", "eagle": "EAGLE", "eagle3": "EAGLE-3"}
 
@@ -47,6 +49,14 @@ class Vllm(EngineAdapter):
             argv += literal("--revision", model.revision)
         argv += self.value("served-model-name", (spec.served_name,))
         return [*argv, *literal("--host"), (Var("HOST"),), *literal("--port"), (Var("PORT"),)]
+
+    def in_full(self, spec: Spec, key: str, value: Any) -> Any:
+        """A drafter that vLLM itself takes from the hub's cache: at its pinned revision, not at today's."""
+        if key == "speculative-config" and isinstance(value, dict) and is_model_reference(value.get("model")):
+            revision = spec.models[value["model"][MODEL_REFERENCE]].revision
+            if spec.run.models == "hf-cache" and revision and "revision" not in value:
+                return {**value, "revision": revision}
+        return value
 
     def switch_off(self, key: str) -> str:
         return f"--no-{key.lstrip('-')}"

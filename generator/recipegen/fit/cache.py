@@ -7,7 +7,7 @@ requests of max-model-len tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from recipegen.catalog.facts import KvFacts
@@ -53,6 +53,10 @@ class Shape:
         """The same with prediction heads, whose layers are like the target's own full attention."""
         first, *rest = self.kinds
         return Shape((Layers(first.count + count, first.token_bytes), *rest), self.state)
+
+    def without_windows(self) -> Shape:
+        """The same where every layer keeps all tokens."""
+        return Shape(tuple(replace(kind, window=None) for kind in self.kinds), self.state)
 
     def with_drafter(self, layers: Layers) -> Shape:
         """The same with the layers of a drafter, which form groups of their own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recipegen.engines.base import AUTOREGRESSIVE
 from recipegen.fit.cache import Cache, Shape
 from recipegen.fit.parts import GB, Ceiling, Part, Range
 from recipegen.fit.setup import Setup
@@ -22,7 +23,8 @@ def ceiling(setup: Setup, weights: Part, shape: Shape, tp: int, context: int) ->
     cache = Cache(shape).request_bytes(context) / GB * tp
     total = read[0] + Range.exactly(cache)
     rate = total.map(lambda gb: bandwidth * tp / gb).turned()
-    bounds = not (setup.lookahead or setup.external)
+    method = setup.spec.variants[setup.variant].method
+    bounds = method == AUTOREGRESSIVE and not (setup.lookahead or setup.external)
     note = f"{read[1]}; {cache:.2g} GB of cache and state"
     if tp > 1:
         note += f"; {tp} ranks read at once, and what they tell each other is not counted"

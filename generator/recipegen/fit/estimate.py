@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recipegen.fit import constants
 from recipegen.fit.cache import LONGEST, Cache, Layers, Shape, VllmCache, shape_of
 from recipegen.fit.constants import KV_BYTES
 from recipegen.fit.decode import ceiling
+from recipegen.fit.limits import chooses_context, not_counted, refused
 from recipegen.fit.parts import GB, Estimate, Part, Range, Verdict
 from recipegen.fit.setup import GB10_BATCH_SINCE, HYBRID_PREFIX_SINCE, Assumed, Setup, read_setup
 from recipegen.fit.weights import weights
@@ -78,9 +79,21 @@ def estimate(
     """
     setup = read_setup(spec, variant, models_dir=models_dir, assumed=assumed)
     try:
-        return _ESTIMATES[spec.engine.name](setup, context)
+        if reason := refused(setup):
+            raise _Unknown(reason)
+        found = _ESTIMATES[spec.engine.name](setup, context)
     except _Unknown as error:
         return Estimate("unknown", str(error), notes=setup.notes)
+    found = replace(found, notes=(*found.notes, *not_counted(setup)))
+    return _cut(found) if context is None and chooses_context(setup) else found
+
+
+def _cut(found: Estimate) -> Estimate:
+    """The same where the engine chooses the context: it takes what fits instead of not starting."""
+    if found.verdict != "over" or found.largest is None or found.largest.high < 1:
+        return found
+    most = f"{int(found.largest.high):,} tokens at most"
+    return replace(found, verdict="tight", reason=f"{found.reason}; left to choose, the engine takes {most}")
 
 
 def _no_engine(setup: Setup, context: int | None) -> Estimate:
@@ -307,16 +320,23 @@ def _llama_cpp(setup: Setup, asked: int | None) -> Estimate:
     target = shape_of(
         setup.kv, key_bytes=key, value_bytes=value, state_bytes=4, conv_bytes=4, tp=1, lookahead=setup.lookahead
     )
+    if setup.flag("swa-full") is True:
+        target = target.without_windows()
     sequences = int(setup.number("parallel") or 1)
     cache = Cache(target, batch=int(setup.number("ubatch-size") or _LLAMA_UBATCH))
     caches = _Caches(cache, cache, cache)
     prompts = setup.flags.get("cache-ram", _LLAMA_CACHE_RAM_MIB)
-    kept = float(prompts) * 2**20 / GB if isinstance(prompts, int | float) and prompts > 0 else 0.0
+    usual = _LLAMA_CACHE_RAM_MIB * 2**20 / GB
+    kept = memory.high if prompts < 0 else prompts * 2**20 / GB  # -1: no limit
     parts = [
         own,
         *_drafter_part(setup, 1),
         Part("compute buffers", constants.LLAMA_CPP.value, constants.LLAMA_CPP.origin),
-        Part("kept prompts", Range(0, kept / 2, kept), f"--cache-ram fills up to {kept:.1f} GB as prompts come"),
+        Part(
+            "kept prompts",
+            Range(0, (usual if prompts < 0 else kept) / 2, kept),
+            f"--cache-ram {prompts} fills up to {kept:.1f} GB as prompts come",
+        ),
     ]
     used = sum((part.gb for part in parts), Range.exactly(0))
     pool = memory - constants.OTHERS.value - used

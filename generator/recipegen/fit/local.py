@@ -4,6 +4,8 @@ nothing and runs no code of the model."""
 from __future__ import annotations
 
 import json
+import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,24 @@ INDEX_LIMIT = 64 << 20
 """Bytes; the index of a checkpoint with many experts has some megabytes."""
 HEADER_LIMIT = 64 << 20
 """Bytes of a safetensors header."""
+LARGEST = 1 << 50
+"""Bytes; no checkpoint is a petabyte."""
+MOST_LAYERS = 10_000
+_OTHER_LAYOUTS = (
+    "attention_chunk_size",
+    "attn_layer_indices",
+    "attn_layer_period",
+    "cross_attention_layers",
+    "hybrid_override_pattern",
+    "index_topk",
+    "layers_block_type",
+    "mamba_d_state",
+    "num_kv_shared_layers",
+)
+"""Keys of config.json that tell of layers which the plain counts do not describe: state spaces, chunks, an indexer
+beside latent attention, layers that share a cache."""
+_HEADER_START = 8
+_SHARD = re.compile(r"(.+)-00001-of-([0-9]{5})\.gguf")
 
 
 @dataclass(frozen=True)
@@ -42,7 +62,7 @@ def read_local(folder: Path, file: str | None = None) -> LocalModel | None:
         file: the GGUF file that the engine opens; its further shards lie beside it.
 
     Raises:
-        RecipegenError: a file is larger than its bound, or is no JSON.
+        RecipegenError: a file is larger than its bound, is no JSON, no safetensors file, or no plain file.
     """
     if not folder.is_dir():
         return None
@@ -54,33 +74,65 @@ def read_local(folder: Path, file: str | None = None) -> LocalModel | None:
 
 def _weights(folder: Path, file: str | None) -> int | None:
     if file is not None:
-        stem = file.rpartition("-00001-of-")[0]
-        first = folder / file
-        pattern = f"{Path(stem).name}-*-of-*.gguf" if stem else first.name
-        return sum(path.stat().st_size for path in first.parent.glob(pattern)) or None
-    total = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        total += _tensor_bytes(path)
+        return _gguf_bytes(folder / file)
+    files = {path.name: path for path in folder.glob("*.safetensors")}
     index = _json(folder / "model.safetensors.index.json", INDEX_LIMIT)
     named = index.get("weight_map")
-    shards = set(named.values()) if isinstance(named, Mapping) else set()
-    if shards and not all(isinstance(name, str) and (folder / name).is_file() for name in shards):
-        # A download that is not complete: the index says how much it will be.
-        size = index.get("metadata", {}).get("total_size") if isinstance(index.get("metadata"), Mapping) else None
-        return int(size) if isinstance(size, int | float) and size > 0 else None
-    return total or None
+    names = list(named.values()) if isinstance(named, Mapping) else []
+    shards = {name for name in names if isinstance(name, str)}
+    # Beside the shards of the index, some repositories hold all weights once more (consolidated.safetensors).
+    sizes = [_tensor_bytes(files[name]) if name in files else None for name in sorted(shards or files)]
+    if sizes and None not in sizes:
+        return sum(filter(None, sizes)) or None
+    # A download that is not complete: the index says how much it will be.
+    metadata = index.get("metadata")
+    size = metadata.get("total_size") if isinstance(metadata, Mapping) else None
+    known = isinstance(size, int | float) and not isinstance(size, bool) and 0 < size < LARGEST
+    return int(size) if known and size is not None else None
 
 
-def _tensor_bytes(path: Path) -> int:
+def _gguf_bytes(first: Path) -> int | None:
+    """A GGUF file with its further shards; None when one of them is not there."""
+    shard = _SHARD.fullmatch(first.name)
+    if shard is None:
+        return _size(first) or None
+    names = [f"{shard[1]}-{number:05d}-of-{shard[2]}.gguf" for number in range(1, int(shard[2]) + 1)]
+    sizes = [_size(first.with_name(name)) for name in names]
+    return None if None in sizes else sum(filter(None, sizes)) or None
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; None when it is not there (a link to nothing is what a broken download leaves).
+
+    Raises:
+        RecipegenError: a folder, a pipe, a device.
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise RecipegenError(f"{path} is not a plain file", where=Where(path))
+    return found.st_size
+
+
+def _tensor_bytes(path: Path) -> int | None:
     """Bytes of the tensors of a safetensors file: all of it but the header, whose length its first eight bytes give."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > min(HEADER_LIMIT, size):
+    size = _size(path)
+    if size is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise RecipegenError(f"{path} cannot be read: {error.strerror}", where=Where(path)) from None
+    if size < _HEADER_START or length > min(HEADER_LIMIT, size - _HEADER_START):
         raise RecipegenError(
-            f"{path} is no safetensors file: its header would have {length:,} bytes", where=Where(path)
+            f"{path} is no safetensors file, or only the beginning of one: {size:,} bytes, with a header of {length:,}",
+            where=Where(path),
+            hint="download it again",
         )
-    return size - 8 - length
+    return size - _HEADER_START - length
 
 
 def _json(path: Path, limit: int) -> dict[str, Any]:
@@ -101,13 +153,15 @@ def kv_facts(local: LocalModel) -> KvFacts | None:
     """
     config = local.config
     layers, heads = _count(config, "num_hidden_layers"), _count(config, "num_attention_heads")
-    if layers is None or heads is None or "hybrid_override_pattern" in config:
+    if layers is None or layers > MOST_LAYERS or heads is None or any(config.get(key) for key in _OTHER_LAYOUTS):
         return None
     kinds = config.get("layer_types")
-    if not isinstance(kinds, list) or len(kinds) != layers:
+    if kinds is None:
         if _count(config, "linear_num_value_heads") or _count(config, "sliding_window"):
             return None  # some layers are of another kind, and config.json does not say which
         kinds = ["full_attention"] * layers
+    if not isinstance(kinds, list) or len(kinds) != layers or not all(isinstance(kind, str) for kind in kinds):
+        return None
     names = set(kinds)
     if names - {"full_attention", "sliding_attention", "linear_attention"}:
         return None

@@ -24,6 +24,9 @@ HYBRID_PREFIX_SINCE = "0.26.0"
 GB10_BATCH_SINCE = "0.33.0"
 """vLLM from which on a GB10 has the defaults of a small GPU (EngineArgs.get_batch_defaults)."""
 
+_DRAFT_FLAGS = frozenset({"model-draft", "-md", "spec-draft-model"})
+"""llama.cpp's names for a drafter's file."""
+
 
 @dataclass(frozen=True)
 class Assumed:
@@ -104,6 +107,8 @@ def read_setup(spec: Spec, variant: str, *, models_dir: Path | None = None, assu
     flags = normal_flags({**chosen.flags, **what_if.flags}, data)
     local = read_local(models_dir / str(model.folder), model.file) if models_dir and model.folder else None
     own_kv = kv_facts(local) if local and local.config else None
+    if models_dir:
+        notes += _local_notes(models_dir, model, local, own_kv)
     speculative = flags.get("speculative-config")
     config: Mapping[str, Any] = speculative if isinstance(speculative, Mapping) else {}
     declared = [spec.models[key] for key in used_models(spec, variant)[1:] if spec.models[key].role == "drafter"]
@@ -122,11 +127,22 @@ def read_setup(spec: Spec, variant: str, *, models_dir: Path | None = None, assu
         memory=_memory(spec),
         lookahead=_lookahead(config, drafter),
         built_in=own_heads,
-        external=bool(declared) or ("model" in config),
+        external=bool(declared) or ("model" in config) or not _DRAFT_FLAGS.isdisjoint(flags),
         drafter=drafter,
         drafter_gb=(declared[0].size_gb if declared else None) or (drafter.size_gb if drafter else None),
         notes=tuple(notes),
     )
+
+
+def _local_notes(models_dir: Path, model: Model, local: LocalModel | None, own_kv: KvFacts | None) -> list[str]:
+    """What of a model was looked for on this machine and not found."""
+    place = f"{models_dir.name}/{model.folder}"
+    if local is None:
+        return [f"there is no {place}: published sizes are used"]
+    notes = [] if local.weights_bytes else [f"{place} holds no whole checkpoint: published sizes are used"]
+    if own_kv is None:
+        notes.append(f"{place} has no config.json whose layers are understood: the catalog's are used, if it has any")
+    return notes
 
 
 def _version(spec: Spec) -> tuple[str | None, list[str]]:

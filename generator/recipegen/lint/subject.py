@@ -136,25 +136,33 @@ class Subject:
         return ("model",) if self.variant.model == MAIN_MODEL else ("models", self.variant.model)
 
     def flag_path(self, key: str) -> Path_ | None:
-        """Place of a flag, or of a key in its JSON, whatever its spelling: in the variant, else in the common flags."""
-        head, dot, inner = key.partition(".")
-        for group in (("variants", self.variant.name), ("engine",)):
-            whole: Path_ | None = None
-            for spelling, written in self.recipe.spellings[group].items():
-                first, _, rest = spelling.partition(".")
-                name = self.aliases.get(first, first)
-                if head not in (name, name.removeprefix(_NO)):
-                    continue
-                path = (*group, "flags", written)
-                if rest == inner:
-                    return path
-                within = dot and not rest and inner in _at(self.recipe.document.data, path)
-                if within:
-                    return (*path, inner)
-                whole = whole or path
-            if whole:
-                return whole
-        return None
+        """Place of a flag, or of a key in its JSON, in the variant, else in the common flags.
+
+        The spelling that is asked for goes before others of the same flag.
+        """
+        groups: tuple[Path_, ...] = (("variants", self.variant.name), ("engine",))
+        for group in groups:
+            written = self.recipe.spellings[group].get(key)
+            if written is not None:
+                return (*group, "flags", written)
+        return next((path for group in groups if (path := self._flag_path_in(group, key)) is not None), None)
+
+    def _flag_path_in(self, group: Path_, key: str) -> Path_ | None:
+        head, _, inner = key.partition(".")
+        head = self.aliases.get(head, head)
+        whole: Path_ | None = None
+        for spelling, written in self.recipe.spellings[group].items():
+            first, _, rest = spelling.partition(".")
+            name = self.aliases.get(first, first)
+            if head not in (name, name.removeprefix(_NO)):
+                continue
+            path = (*group, "flags", written)
+            if rest == inner:
+                return path
+            if not rest and inner in _at(self.recipe.document.data, path):
+                return (*path, inner)
+            whole = whole or path
+        return whole
 
     def env_path(self, name: str) -> Path_ | None:
         """Place of an environment variable."""

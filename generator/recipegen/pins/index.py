@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 DEFAULT_INDEX = "https://pypi.org/simple"
 PAGE_BYTES = 32 << 20
 """The longest pages of the public index have some ten thousand files of about 500 bytes."""
+_NAME_LENGTH = 255
+"""The longest name of a file; a wheel's name can stand for as many tags as the product of its parts."""
+_TEXT_LENGTH = 1000
+"""The longest bound on Python that is read: of a number of thousands of digits Python makes none."""
 _JSON = "application/vnd.pypi.simple.v1+json"
 _HTML = ("text/html", "application/vnd.pypi.simple.v1+html")
 
@@ -56,9 +60,9 @@ def newest(requirements: Sequence[str], *, python: str = "", machine: str = "") 
     try:
         # A comma at the end is allowed in a recipe.
         parsed = [Requirement(text.rstrip(" ,")) for text in requirements]
+        bounds = SpecifierSet(",".join(str(one.specifier) for one in parsed if one.specifier))
     except InvalidRequirement as error:
         raise RecipegenError(f"{requirements[0]!r} is not a package requirement: {error}") from error
-    bounds = SpecifierSet(",".join(str(one.specifier) for one in parsed if one.specifier))
     files = _files(parsed[0].name)
     exact = any(bound.operator == "==" and "*" not in bound.version for bound in bounds)
     usable = {
@@ -143,7 +147,7 @@ def _of_html(answer: Answer) -> list[IndexFile]:
 def _for_python(file: IndexFile, python: str) -> bool:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    if not python or not file.requires_python:
+    if not python or not file.requires_python or len(file.requires_python) > _TEXT_LENGTH:
         return True
     try:
         return SpecifierSet(file.requires_python).contains(f"{python}.99")  # any patch release of that Python
@@ -161,6 +165,8 @@ def _version(name: str, machine: str) -> Iterator[Version]:
     )
     from packaging.version import InvalidVersion
 
+    if len(name) > _NAME_LENGTH:
+        return
     try:
         if name.endswith(".whl"):
             _, version, _, tags = parse_wheel_filename(name)

@@ -72,15 +72,15 @@ def image_env(spec: Spec) -> dict[str, str]:
 
 
 def emptied_env(spec: Spec) -> list[str]:
-    """Variables of the launch scripts that a base image must not set: the engine's knobs, and what every variant sets.
+    """Variables of the launch scripts that an image must not set: the engine's knobs, and what every variant sets.
 
-    The scripts take a variable that is not empty for the user's wish, and cannot tell it from a base image's ENV.
+    The scripts take a variable that is not empty for the user's wish, and cannot tell it from an image's ENV. The
+    build's own steps may need the value (TORCH_CUDA_ARCH_LIST, LD_LIBRARY_PATH), so it is emptied after them.
     """
     adapter = engine(spec.engine.name)
     knobs = [name for key in spec.variants for name in adapter.command(spec, key).knobs]
     common = set.intersection(*(set(variant.env) for variant in spec.variants.values()))
-    own = {"MODELS_DIR", "HOST", "PORT", *spec.image.env}
-    return sorted((set(knobs) | common) - own)
+    return sorted((set(knobs) | common) - {"MODELS_DIR", "HOST", "PORT"})
 
 
 def overrides(spec: Spec) -> list[str]:

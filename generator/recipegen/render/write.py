@@ -17,8 +17,8 @@ from recipegen.render.kit import MANIFEST, Kit
 _MANIFEST_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _LIMIT = 64 << 20
 """Bytes of the largest file that is compared; a rendered one has at most some hundred kB."""
-_NEVER_RENDERED = ("recipe.yaml", "recipe.lock.yaml", "RESULTS.md", "results", "submission", "out", "wheels")
-"""What lies beside a kit and is not of it: not taken away, whatever a manifest says."""
+_NEVER_RENDERED = ("recipe.yaml", "recipe.lock.yaml", "RESULTS.md", "results", "submission", "out", "wheels", "files")
+"""What lies beside a kit and is written by hand or measured: not taken away, whatever a manifest says."""
 
 
 @dataclass

@@ -22,8 +22,8 @@ PLACEHOLDER = re.compile(
 )
 """Text that stands for a value instead of being one, or a path with such a part; a launch script passes it on as it
 is."""
-_TOKEN = re.compile(r"(?:\w+_)*(?:str|token|tokens|stop|marker|message)", re.IGNORECASE)
-"""Keys whose text is a model's own: `<think>` is a token there, and no placeholder."""
+_OF_A_MODEL = ("str", "token", "tokens", "stop", "marker", "message")
+"""Last words of keys whose text is a model's own: `<think>` is a token there, and no placeholder."""
 _PREFIXES = {"vllm": ("VLLM_",), "llama.cpp": ("LLAMA_", "GGML_")}
 """Variables with the engine's own prefix are meant for it; what others read is not known here."""
 _KINDS = {"int": "a whole number", "float": "a number", "size": "a number, or one with k, M, G …", "json": "JSON"}
@@ -40,6 +40,7 @@ _TEXT_OR_JSON = frozenset(
 """JSON flags of vLLM that take any other text, too (its union_dict_and_str)."""
 _SAID_OTHERWISE = {"on": ("enabled", "true", "1"), "off": ("disabled", "false", "0"), "auto": ("-1",)}
 """Other words that llama.cpp takes for these three (is_truthy, is_falsey, is_autoy)."""
+_JSON_SWITCH = ("0", "1", "true", "false")
 _LONGEST = 60
 """Characters of a value that a finding repeats."""
 _OWN_RULES = {("SpeculativeConfig", "method"): "dflash"}
@@ -115,10 +116,10 @@ class _Checker:
 
     def _item(self, about: Mapping[str, Any], value: Any, path: Path_, word: str, open_: bool) -> Iterator[Hit]:
         kind, choices = about["kind"], about["choices"]
-        if isinstance(value, str) and (PLACEHOLDER.fullmatch(value) or (value in _NOTHING and _may_be_nothing(about))):
+        if isinstance(value, str) and (_placeholder(value) or (value in _NOTHING and _may_be_nothing(about))):
             return  # the former has its own rule
         if kind == "switch":
-            if not isinstance(value, bool):
+            if not isinstance(value, bool) and (_typed(about) or str(value).lower() not in _JSON_SWITCH):
                 yield Hit("FLAG_KIND", path, f"{word} is a switch and takes no value", "true or false")
             elif value is False and about.get("off", "") is None:
                 detail = f"{word} is a switch that {self.label} cannot turn off"
@@ -147,7 +148,8 @@ class _Checker:
         if isinstance(value, str) and kind == "size" and value.lower() == "auto" and about["min"] == -1:
             return
         fits = isinstance(number, int | float) and not isinstance(value, bool) and number == number
-        if not fits or (kind in _READS and not _READS[kind].fullmatch(str(value))):
+        unread = kind in _READS and not _READS[kind].fullmatch(str(value if _typed(about) else number))
+        if not fits or unread:
             yield Hit("FLAG_KIND", path, f"{word} takes {_KINDS[kind]}, not {_short(value)}")
             return
         low, high = about["min"], about["max"]
@@ -158,7 +160,7 @@ class _Checker:
         self, about: Mapping[str, Any], value: Any, path: Path_, word: str, *, text: bool = False
     ) -> Iterator[Hit]:
         if isinstance(value, str):
-            if PLACEHOLDER.fullmatch(value) or (value in _NOTHING and _may_be_nothing(about)):
+            if _placeholder(value) or (value in _NOTHING and _may_be_nothing(about)):
                 return
             if value.lstrip().startswith(("{", "[")) or not (text or about["json"] or about["choices"]):
                 yield Hit("FLAG_JSON", path, f"{word} takes JSON, and this is none: {_short(value)}")
@@ -204,8 +206,18 @@ class _Checker:
             yield from self._value({"nargs": "*", **keys[head]}, value, path, word, open_=True)
 
 
+def _typed(about: Mapping[str, Any]) -> bool:
+    """Whether a flag of the command line, read as text; a key of a JSON value is converted freely (5.0 is 5)."""
+    return "aliases" in about
+
+
 def _may_be_nothing(about: Mapping[str, Any]) -> bool:
     return "nargs" in about and about["kind"] != "switch" and about["default"] is None
+
+
+def _placeholder(text: str) -> bool:
+    # A longer text is a template or a script; and the pattern would take its time over a megabyte.
+    return len(text) <= 500 and PLACEHOLDER.fullmatch(text) is not None
 
 
 def _short(value: Any) -> str:
@@ -274,10 +286,10 @@ def flag_pairs(subject: Subject, context: Context) -> Iterator[Hit]:
     yield from _excluding(subject)
     for key, value in subject.variant.flags.items():
         for path, text in _texts(value, subject.flag_path(key) or ("variants", subject.variant.name)):
-            if PLACEHOLDER.fullmatch(text) and not (text.startswith("<") and _TOKEN.fullmatch(str(path[-1]))):
+            if _placeholder(text) and not (text.startswith("<") and str(path[-1]).lower().endswith(_OF_A_MODEL)):
                 yield Hit("FLAG_PLACEHOLDER", path, f"{flag_word(key)} has the placeholder {_short(text)} for a value")
     for name, text in subject.variant.env.items():
-        if PLACEHOLDER.fullmatch(text):
+        if _placeholder(text):
             yield Hit(
                 "ENV_PLACEHOLDER", subject.env_path(name), f"{name} has the placeholder {_short(text)} for a value"
             )
@@ -313,15 +325,16 @@ def _twice(subject: Subject) -> Iterator[Hit]:
 
 
 def _beside_dotted(subject: Subject, key: str) -> Iterator[Hit]:
-    """vLLM collects dotted names by their spelling; the last collection, or whole value, is the only one that counts."""
+    """vLLM collects dotted names by their spelling, and of two collections, or of one and a whole value, keeps one."""
     head = key.partition(".")[0]
     for other in subject.variant.flags:
-        first = other.partition(".")[0]
-        if first == other or first != head:
-            if subject.aliases.get(first, first) == subject.aliases.get(head, head) and (first == other or other < key):
-                detail = f"{flag_word(key)} does not join {flag_word(other)}: the engine takes one and drops the other"
-                yield Hit("FLAG_TWICE", subject.flag_path(key), detail, "write one mapping with all keys")
-                return
+        first, dot, _ = other.partition(".")
+        same_flag = subject.aliases.get(first, first) == subject.aliases.get(head, head)
+        # Of two collections the one that sorts first is reported against, so that each pair is reported once.
+        if same_flag and (not dot or first < head):
+            detail = f"{flag_word(key)} does not join {flag_word(other)}: the engine takes one and drops the other"
+            yield Hit("FLAG_TWICE", subject.flag_path(key), detail, "write one mapping with all keys")
+            return
 
 
 def _cudagraphs(flags: Mapping[str, Any]) -> str | None:
