@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from recipegen import catalog
-from recipegen.catalog.check import check_catalog
 from recipegen.catalog.facts import KvFacts, ModelFacts
 from recipegen.spec.completed import HardwareProfile, Spec
 from recipegen.workspace import Workspace
+from tests.support.catalog_check import check_catalog
 
 ROOT = Path(__file__).parents[2]
 KNOWLEDGE = ROOT.parent / "shared" / "knowledge"

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recipegen.bench.host import parse_gpus
+from recipegen.cli import cli
 from recipegen.cli.doctor import doctor_command
 from recipegen.doctor import diagnose, diagnose_recipe
 from recipegen.doctor.case import RecipeOnHost, base_images, model_places, registry, registry_address
@@ -687,7 +688,7 @@ def test_warnings_alone_end_with_0(spark: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("plain", [False, True])
 def test_colours_are_left_out_when_asked(plain: bool, spark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1" if plain else "")
-    done = CliRunner().invoke(doctor_command, ["--offline"], color=True)
+    done = CliRunner().invoke(cli, ["doctor", "--offline"], color=True)
     assert ("\x1b[" in done.output) is not plain
 
 

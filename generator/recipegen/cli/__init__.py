@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -93,6 +94,7 @@ def cli(debug: bool) -> None:
     Exit codes: 0 done, 1 findings or a failed check, 2 wrong usage or spec, 3 the environment lacks
     something, 4 the server or the benchmark failed, 130 interrupted.
     """
+    click.get_current_context().color = _colour()
 
 
 def root_option(function: click.decorators.FC) -> click.decorators.FC:
@@ -114,10 +116,17 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
+def _colour() -> bool | None:
+    """False where the user wants none (https://no-color.org); None lets click see whether there is a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
 def _print_problem(problem: Problem) -> None:
-    click.echo(f"{click.style(plain(str(problem.where)), bold=True)}: {plain(problem.message)}", err=True)
+    click.echo(
+        f"{click.style(plain(str(problem.where)), bold=True)}: {plain(problem.message)}", err=True, color=_colour()
+    )
     if problem.hint:
-        click.echo(f"    {plain(problem.hint)}", err=True)
+        click.echo(f"    {plain(problem.hint)}", err=True, color=_colour())
 
 
 def report(error: RecipegenError) -> None:
@@ -126,9 +135,11 @@ def report(error: RecipegenError) -> None:
         for problem in error.problems:
             _print_problem(problem)
     where = f"{error.where}: " if error.where else ""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {plain(where + error.message)}", err=True)
+    click.echo(
+        f"{click.style('error:', fg='red', bold=True)} {plain(where + error.message)}", err=True, color=_colour()
+    )
     if error.hint:
-        click.echo(f"  {plain(error.hint)}", err=True)
+        click.echo(f"  {plain(error.hint)}", err=True, color=_colour())
 
 
 def _trace(debug: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,8 +45,6 @@ def doctor_command(
       recipegen doctor qwen36-35b-dflash --json
       recipegen doctor smoke-llamacpp --runner local --offline
     """
-    if os.environ.get("NO_COLOR"):
-        click.get_current_context().color = False
     findings = _examine(name, variant, runner, offline, root)
     healthy = all(finding.severity != "error" for finding in findings)
     if as_json:

@@ -86,9 +86,14 @@ def _at_least(found: list[Finding], severity: str) -> list[Finding]:
 
 
 def print_findings(found: list[Finding], *, least: str, err: bool = False) -> None:
-    """Findings of a severity and worse, each with its place, cause, remedy and source."""
+    """Findings of a severity and worse, each with its place; cause, remedy and source stand at the first of a rule."""
+    told: set[tuple[str, str]] = set()
     for finding in _at_least(found, least):
-        click.echo("\n".join(_lines(finding)), err=err)
+        head, *rest = _lines(finding)
+        known = (finding.rule.id, finding.fix) in told
+        click.echo("\n".join([head, *([] if known and finding.silenced is None else rest)]), err=err)
+        if finding.silenced is None:
+            told.add((finding.rule.id, finding.fix))
 
 
 def warn_of_errors(workspace: Workspace, name: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from recipegen.engines.base import AUTOREGRESSIVE, EngineAdapter, flag_word
 from recipegen.engines.command import is_model_reference
+from recipegen.engines.known import known_versions, load_known
+from recipegen.engines.normal import merged_flags
 from recipegen.quoting import Arg, Var, literal
 from recipegen.spec.completed import Spec
 from recipegen.spec.model import MODEL_REFERENCE
@@ -36,7 +38,8 @@ class Vllm(EngineAdapter):
 
     def method(self, flags: Mapping[str, Any]) -> str:
         """Read from speculative-config, the one switch that vLLM has for it."""
-        config = flags.get("speculative-config")
+        newest = load_known(self.name, known_versions(self.name)[-1])
+        config = merged_flags(flags, newest).get("speculative-config")
         if not isinstance(config, dict):
             return AUTOREGRESSIVE
         method = str(config.get("method", "draft model"))

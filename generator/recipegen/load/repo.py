@@ -44,8 +44,12 @@ class Repository:
         plain = Path(name).name == name and name not in ("", "..") and len(name.encode(errors="replace")) <= 255
         if not plain or not (self.recipes / name / RECIPE_FILE).exists():
             names = self.names()
-            near = get_close_matches(name, names, n=3, cutoff=0.4) or names
-            hint = f"nearest: {', '.join(near)}" if near else f"`recipegen new {name}` makes one"
+            near = get_close_matches(name, names, n=3, cutoff=0.4)
+            hint = (
+                f"nearest: {', '.join(near)}"
+                if near
+                else f"`recipegen new {name}` makes one, `recipegen list` shows all"
+            )
             raise RecipegenError(f"there is no recipe {name!r} in {self.recipes}", hint=hint)
         return self.recipes / name
 

@@ -1,4 +1,4 @@
-"""Checks the catalog's own files, with a place for every problem. Owns what the tests run; no user comes here."""
+"""Checks the catalog's own files, with a place for every problem: a wrong field fails a test, not a user."""
 
 from __future__ import annotations
 
