@@ -27,7 +27,7 @@ lint: $(VENV)/.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck .ci/run tests/support/*.sh
-	$(BIN)/recipegen lint --root .
+	$(BIN)/recipegen lint --severity error --root .
 	$(BIN)/recipegen render --check --root .
 	$(BIN)/recipegen index --check --root .
 
