@@ -15,10 +15,9 @@ from recipegen.lint.finding import Finding, merged
 from recipegen.lint.run import lint_log, lint_result
 from recipegen.lint.subject import Recipe
 from recipegen.results.report import ReportCell, load_benchmark, metric_values
-from recipegen.results.store import CellRecord, load_run
+from recipegen.results.store import SERVER_LOG, CellRecord, load_run
 from recipegen.stats import warm_median
 
-SERVER_LOG = "server.log"
 LOG_LIMIT = 256 << 20
 _ACCEPTANCE = re.compile(r"acceptance rate: ([0-9]{1,9}(?:\.[0-9]{1,9})?)%")
 _LENGTH = re.compile(r"Mean acceptance length: ([0-9]{1,9}(?:\.[0-9]{1,9})?)")

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from recipegen.bench.resume import require_same_image, run_identity, writer_for
 from recipegen.engines import engine
 from recipegen.engines.benchy import PROGRAM, bench_command
 from recipegen.errors import EnvironmentLacks, MeasurementFailed, RecipegenError
-from recipegen.results.store import CellRecord, RunStatus, RunWriter, new_run, status_of
+from recipegen.results.store import SERVER_LOG, CellRecord, RunStatus, RunWriter, new_run, status_of
 from recipegen.runners.base import Server, ServerPlan, every_ten_seconds, wait_ready
 from recipegen.runners.plan import HostOptions, model_facts, plan_server, require_models, server_of
 
@@ -32,7 +35,11 @@ class Request:
 
     Attributes:
         variants: in this order.
-        cells: what to measure on each, `runs` set.
+        cells: what to measure, by variant, `runs` set.
+        profile: name of the profile that the cells come from.
+        resume: go on with a run of the very same identity that did not end.
+        retries: how often a cell that failed is tried again while its server lives.
+        pair: names runs that were taken in turn, so that they can be compared as pairs.
         machine: name under results/; from the host's facts by default.
         kit_sha256: of the kit on disk.
     """
@@ -40,9 +47,13 @@ class Request:
     spec: Spec
     folder: Path
     variants: tuple[str, ...]
-    cells: tuple[PlannedCell, ...]
+    cells: Mapping[str, tuple[PlannedCell, ...]]
     options: HostOptions
     kit_sha256: str
+    profile: str | None = None
+    resume: bool = False
+    retries: int = 1
+    pair: Mapping[str, Any] | None = None
     machine: str | None = None
     base_image: str | None = None
     build_network: str | None = None
@@ -58,19 +69,25 @@ class RunOutcome:
     error: str | None
 
 
-def choose_cells(spec: Spec, wanted: tuple[str, ...], runs: int | None) -> tuple[PlannedCell, ...]:
+def choose_cells(
+    spec: Spec, wanted: tuple[str, ...], runs: int | None, planned: tuple[PlannedCell, ...] | None = None
+) -> tuple[PlannedCell, ...]:
     """The cells named (by id or a part of it), all by default, with another number of runs if given.
+
+    Args:
+        planned: the cells to choose from; the recipe's own by default.
 
     Raises:
         RecipegenError: a name that fits no cell.
     """
+    cells = spec.cells() if planned is None else planned
     for text in wanted:
-        if not any(text in cell.id for cell in spec.cells()):
+        if not any(text in cell.id for cell in cells):
             raise RecipegenError(
                 f"{spec.name} has no cell {text!r}",
-                hint=f"there are: {', '.join(cell.id for cell in spec.cells())}",
+                hint=f"there are: {', '.join(cell.id for cell in cells)}",
             )
-    chosen = [cell for cell in spec.cells() if not wanted or any(text in cell.id for text in wanted)]
+    chosen = [cell for cell in cells if not wanted or any(text in cell.id for text in wanted)]
     return tuple(cell.model_copy(update={"runs": runs}) if runs else cell for cell in chosen)
 
 
@@ -107,13 +124,28 @@ def measure(request: Request, display: Display) -> list[RunOutcome]:
     for variant in request.variants:
         plan_server(spec, variant, request.options)  # a wrong address is told before a record is begun
         require_models(spec, variant, request.options)
-    corpora = stage_corpora(spec, request.cells)
+    corpora = stage_corpora(spec, [cell for variant in request.variants for cell in request.cells[variant]])
     if request.options.runner == "docker":
         _require_image(request, display)
     return [_measure_variant(request, variant, program, corpora, display) for variant in request.variants]
 
 
-def stage_corpora(spec: Spec, cells: tuple[PlannedCell, ...]) -> dict[str, StagedCorpus]:
+def measure_in_turn(request: Request, rounds: int, display: Display) -> list[RunOutcome]:
+    """Measure two variants A B, B A, A B …: what drifts on the machine meets both alike.
+
+    Each round is a run of its own for either variant; their records carry the same pair and the round's number.
+    """
+    pair = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    outcomes = []
+    for number in range(1, rounds + 1):
+        order = request.variants if number % 2 else request.variants[::-1]
+        turn = {"id": pair, "round": number, "rounds": rounds}
+        display.note(f"round {number} of {rounds}: {', '.join(order)}")
+        outcomes += measure(replace(request, variants=order, pair=turn), display)
+    return outcomes
+
+
+def stage_corpora(spec: Spec, cells: Iterable[PlannedCell]) -> dict[str, StagedCorpus]:
     """Texts of the cells, where llama-benchy finds them without a network."""
     from recipegen.bench.corpora import stage
     from recipegen.catalog import builtin_corpus
@@ -169,15 +201,19 @@ def _measure_variant(
         # What a server that is there already runs on, and which files it opened, is not known.
         record["host"] = facts
         record["models"] = model_facts(spec, variant, options)
-    writer = RunWriter(request.folder, record)
-    plan = plan_server(spec, variant, options, log_path=writer.folder / "server.log", run=writer.folder.name)
+    record["profile"] = request.profile
+    record["pair"] = dict(request.pair) if request.pair else None
+    record["identity"] = run_identity(request, variant, record)
+    writer = writer_for(request, record, display)
+    record = writer.record
+    plan = plan_server(spec, variant, options, log_path=writer.folder / SERVER_LOG, run=writer.folder.name)
     server = server_of(plan, options.runner)
     status: RunStatus = "failed"
     error: str | None = None
     try:
         with server:
             _serve_and_measure(request, plan, server, writer, program, corpora, display)
-        status = status_of(record["cells"], {cell.id for cell in request.cells})
+        status = status_of(record["cells"], {cell.id for cell in request.cells[variant]})
         failed = [cell["id"] for cell in record["cells"] if cell["status"] == "failed"]
         error = f"cells failed: {', '.join(failed)}" if failed else None
     except KeyboardInterrupt:
@@ -191,7 +227,7 @@ def _measure_variant(
         error = failure.message
         raise
     finally:
-        clean_log(writer.folder / "server.log", plan.env, {str(options.models_dir): "${MODELS_DIR}"})
+        clean_log(writer.folder / SERVER_LOG, plan.env, {str(options.models_dir): "${MODELS_DIR}"})
         writer.finish(status, error)
         display.close()
     return RunOutcome(variant, writer.folder, status, error)
@@ -214,6 +250,7 @@ def _serve_and_measure(
     display.note(f"{plan.title}: waiting for {plan.base_url}")
     ready_s = wait_ready(server, plan, every_ten_seconds(display.note))
     facts = server.facts()
+    require_same_image(record, facts["image"])
     record["image"] = facts["image"]
     # llama.cpp out of a wheel does not know its own build; then the wheel's version says it.
     record["engine"]["version"] = reported_version(plan.base_url, spec.engine.name) or facts.get("program")
@@ -228,10 +265,17 @@ def _serve_and_measure(
         "ready_s": round(ready_s, 1) if started else None,
     }
     writer.write()
-    display.start(list(request.cells))
-    for cell in request.cells:
-        done = _measure_cell(request, plan, cell, writer.folder, program, corpora[cell.corpus], display)
-        writer.add_cell(done)
+    finished = {cell["id"] for cell in record["cells"] if cell["status"] == "done"}
+    cells = [cell for cell in request.cells[plan.variant] if cell.id not in finished]
+    display.start(cells)
+    for cell in cells:
+        for attempt in range(1, request.retries + 2):
+            done = _measure_cell(request, plan, cell, writer.folder, program, corpora[cell.corpus], display)
+            writer.add_cell({**done, "attempts": attempt})
+            if done["status"] == "done" or not server.alive():
+                break
+            if attempt <= request.retries:
+                display.note(f"{cell.id} failed; trying it again ({attempt} of {request.retries})")
         if not server.alive():
             raise MeasurementFailed(
                 f"the server of {plan.title} ended (exit code {server.exit_code}) in cell {cell.id}; the end of its "

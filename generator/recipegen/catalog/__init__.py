@@ -18,6 +18,7 @@ HARDWARE = _HERE / "hardware.yaml"
 MODELS = _HERE / "families"
 IMAGES = _HERE / "images.yaml"
 PRESETS = _HERE / "presets"
+PROFILES = _HERE / "profiles.yaml"
 CORPORA = _HERE / "corpora"
 
 

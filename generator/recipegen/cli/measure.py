@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from recipegen.cli import json_option, root_option
 from recipegen.cli.kits import require_rendered
 from recipegen.errors import EXIT_MEASUREMENT, CheckFailed, RecipegenError
 from recipegen.workspace import Workspace, require_one_machine, variant_of
+
+if TYPE_CHECKING:
+    from recipegen.spec.completed import PlannedCell, Spec
 
 
 @click.command("bench")
@@ -32,6 +35,12 @@ from recipegen.workspace import Workspace, require_one_machine, variant_of
 )
 @click.option("--base-url", metavar="URL", help="Address of a running server; means --runner endpoint.")
 @click.option("--cell", "cells", metavar="TEXT", multiple=True, help="Only cells whose id holds this text; repeatable.")
+@click.option("--profile", metavar="P", help="Measure this set of cells: quick, headline, concurrency, longctx, …")
+@click.option("--resume", is_flag=True, help="Go on with the same run where it stopped; finished cells stay.")
+@click.option("--retries", type=click.IntRange(0, 10), default=1, help="Further tries of a cell that fails.  [1]")
+@click.option(
+    "--ab", "rounds", type=click.IntRange(2, 100), metavar="N", help="Measure the variants in turn, N rounds."
+)
 @click.option("--runs", type=click.IntRange(1, 10_000), help="Runs of each cell; the recipe's by default.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the server on this host.")
 @click.option(
@@ -51,6 +60,10 @@ def bench_command(
     runner: str | None,
     base_url: str | None,
     cells: tuple[str, ...],
+    profile: str | None,
+    resume: bool,
+    retries: int,
+    rounds: int | None,
     runs: int | None,
     port: int | None,
     models_dir: Path | None,
@@ -69,10 +82,12 @@ def bench_command(
     Examples:
       recipegen bench qwen36-35b-dflash --variant dflash --variant ar
       recipegen bench smoke-llamacpp --runner local --runs 3
+      recipegen bench qwen36-35b-dflash --profile longctx --resume
+      recipegen bench qwen36-35b-dflash --ab 3 --variant ar --variant dflash --profile quick
       recipegen bench qwen36-35b-dflash --base-url http://127.0.0.1:8000 --cell pp128-tg128
     """
     from recipegen.bench.display import display_for
-    from recipegen.bench.session import Request, choose_cells, measure
+    from recipegen.bench.session import Request, choose_cells, measure, measure_in_turn
     from recipegen.cli.lint import warn_of_errors
     from recipegen.runners.plan import HostOptions
 
@@ -89,11 +104,20 @@ def bench_command(
     chosen = "endpoint" if base_url else runner or "docker"
     if chosen != "endpoint":
         require_one_machine(spec)
+    chosen_variants = tuple(variant_of(spec, variant) for variant in variants) or meant
+    if rounds is not None and (resume or len(chosen_variants) != 2):
+        raise click.UsageError("--ab takes two variants in turn: name both with --variant; it cannot be resumed")
+    planned = {
+        variant: choose_cells(spec, cells, runs, _of_profile(spec, variant, profile)) for variant in chosen_variants
+    }
     request = Request(
         spec=spec,
         folder=workspace.folder(spec),
-        variants=tuple(variant_of(spec, variant) for variant in variants) or meant,
-        cells=choose_cells(spec, cells, runs),
+        variants=chosen_variants,
+        cells=planned,
+        profile=profile,
+        resume=resume,
+        retries=retries,
         options=HostOptions(runner=chosen, port=port, base_url=base_url, **given),  # type: ignore[arg-type]
         kit_sha256=kit_sha256,
         machine=machine,
@@ -102,7 +126,7 @@ def bench_command(
     )
     display = display_for(sys.stderr if not as_json else sys.stdout, as_json=as_json)
     try:
-        outcomes = measure(request, display)
+        outcomes = measure_in_turn(request, rounds, display) if rounds else measure(request, display)
     finally:
         display.close()
     if not no_index:
@@ -123,6 +147,21 @@ def bench_command(
             hint=f"what was measured is kept in {failed[0].folder}",
             exit_code=EXIT_MEASUREMENT,
         )
+
+
+def _of_profile(spec: Spec, variant: str, profile: str | None) -> tuple[PlannedCell, ...] | None:
+    """The cells of a profile that fit into the variant's context; None without a profile."""
+    from recipegen.bench.profiles import profile_cells
+    from recipegen.fit import estimate
+
+    if profile is None:
+        return None
+    cells, too_long = profile_cells(spec, profile, estimate(spec, variant).context)
+    if too_long:
+        click.echo(f"{variant}: longer than its context, left out: {', '.join(too_long)}", err=True)
+    if not cells:
+        raise RecipegenError(f"no cell of the profile {profile!r} fits into the context of {variant}")
+    return cells
 
 
 def _judge(workspace: Workspace, name: str, runs: list[Path]) -> None:

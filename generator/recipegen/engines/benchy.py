@@ -44,7 +44,8 @@ def bench_command(spec: Spec, cell: PlannedCell) -> Command:
         *literal("--latency-mode", bench.latency_mode),
     ]
     switches = {
-        "--no-cache": bench.no_cache,
+        "--no-cache": bench.no_cache and not cell.prefix_caching,
+        "--enable-prefix-caching": cell.prefix_caching,
         "--exact-tg": bench.exact_tg,
         "--skip-coherence": not bench.coherence,
         "--no-adapt-prompt": not bench.adapt_prompt,

@@ -19,6 +19,7 @@ from recipegen.results.scrub import Identity, assert_clean, identity_here, scrub
 
 FORMAT = "recipegen-run/1"
 RECORD = "run.json"
+SERVER_LOG = "server.log"
 RECORD_LIMIT = 8 * 1024 * 1024
 """Largest record that is read, bytes; one of ten cells has about 10 kB."""
 
@@ -55,7 +56,15 @@ class EngineFacts(TypedDict):
     version: str | None
 
 
-class CellRecord(TypedDict):
+class _LaterOfCell(TypedDict, total=False):
+    """What younger versions of recipegen record of a cell; absent in older records."""
+
+    attempts: int
+    metrics: str | None
+    verdict: dict[str, Any]
+
+
+class CellRecord(_LaterOfCell):
     """One measured cell; `file` is its untouched report in the run's folder, None when it failed.
 
     A cell that is done may have lost some of its samples to requests that failed; None where nobody counted them.
@@ -80,7 +89,17 @@ class CellRecord(TypedDict):
     failed_requests: int | None
 
 
-class RunRecord(TypedDict):
+class _Later(TypedDict, total=False):
+    """What younger versions of recipegen record; absent in older records."""
+
+    profile: str | None
+    pair: dict[str, Any] | None
+    identity: str
+    resumed: list[str]
+    quality: dict[str, Any] | None
+
+
+class RunRecord(_Later):
     """One server start of one variant, and what was measured on it. Times: ISO 8601, UTC, to the second."""
 
     format: str
@@ -190,6 +209,25 @@ class RunWriter:
         record["run"] = self.folder.name
         self.write()
 
+    @classmethod
+    def resumed(cls, recipe_dir: Path, folder: Path, record: RunRecord, identity: Identity | None = None) -> RunWriter:
+        """Goes on with the record of a run that did not end; cells that are done stay, its log is kept.
+
+        Raises:
+            EnvironmentLacks: it cannot be written.
+        """
+        writer = cls.__new__(cls)
+        writer._identity = identity if identity is not None else identity_here()
+        writer._recipe_dir, writer.record, writer.folder = recipe_dir, record, folder
+        log = folder / SERVER_LOG
+        if log.exists():
+            earlier = next(n for n in range(1, 10_000) if not (folder / f"server.{n}.log").exists())
+            log.rename(folder / f"server.{earlier}.log")
+        record["status"], record["error"], record["ended"] = "running", None, None
+        record["resumed"] = [*record.get("resumed", []), utc_text(datetime.now(UTC))]
+        writer.write()
+        return writer
+
     def _checked(self) -> Mapping[str, Any]:
         clean = scrub(self.record, self._identity)
         assert_clean(clean, self._identity)
@@ -216,6 +254,11 @@ class RunWriter:
         self.record["error"] = error
         self.record["ended"] = utc_text(ended or datetime.now(UTC))
         self.write()
+
+
+def done_cells(record: RunRecord) -> list[CellRecord]:
+    """The cells of a run that have figures."""
+    return [cell for cell in record["cells"] if cell["status"] == "done"]
 
 
 def status_of(cells: list[CellRecord], planned: set[str]) -> RunStatus:

@@ -15,6 +15,7 @@ from recipegen.spec.model import (
     Corpus,
     EngineName,
     Model,
+    Profile,
     Published,
     Reference,
     Run,
@@ -133,6 +134,7 @@ class PlannedCell(_Completed):
     concurrency: int
     thinking: Thinking
     runs: int
+    prefix_caching: bool = False
 
 
 class ResolvedBench(_Completed):
@@ -150,6 +152,8 @@ class ResolvedBench(_Completed):
     coherence: bool
     latency_mode: str
     adapt_prompt: bool
+    profiles: dict[str, Profile]
+    quality: str
 
 
 class Spec(_Completed):
@@ -192,6 +196,7 @@ class Spec(_Completed):
             "models": {"__all__": {"notes", "license", "size_gb"}},
             "variants": {"__all__": {"title", "notes", "measure", "silenced"}},
             "engine": {"notes"},
+            "bench": {"profiles", "quality"},
             "hardware": hardware_prose,
         }
         if not self.image.files:  # younger than the first records, whose identity stays what it was

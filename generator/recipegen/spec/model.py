@@ -374,6 +374,25 @@ class HeadlineCell(Cell):
     thinking: Thinking | None = None
 
 
+Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class Profile(Strict):
+    """A named set of cells: every combination of prompt, depth and concurrency, on texts and in thinking modes."""
+
+    title: Line
+    pp: tuple[Tokens, ...] = Field((2048,), min_length=1)
+    tg: Tokens = 128
+    depth: tuple[Annotated[int, Field(ge=0, le=10_000_000)], ...] = Field((0,), min_length=1)
+    concurrency: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field((1,), min_length=1)
+    runs: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="the recipe's by default")
+    corpora: Literal["all", "first"] = Field("first", description="which of the recipe's texts")
+    thinking: tuple[Thinking, ...] | None = Field(None, description="the recipe's by default")
+    prefix_caching: bool = Field(
+        False, description="let the context be cached: its load and the test after it are measured apart"
+    )
+
+
 class Bench(Strict):
     """What to measure. Every cell is measured on every corpus and in every thinking mode."""
 
@@ -389,6 +408,12 @@ class Bench(Strict):
     coherence: bool = Field(False, description="llama-benchy's own coherence test before a cell")
     latency_mode: Literal["api", "generation", "none"] = "api"
     adapt_prompt: bool = True
+    profiles: dict[Slug, Profile] = Field({}, description="further sets of cells, for `bench --profile`")
+    quality: Literal["full", "coherence", "off"] = Field(
+        "full",
+        description="what a server must answer rightly for its figures to count: questions with known answers, "
+        "only connected text, or nothing (random weights)",
+    )
 
 
 class Published(Strict):

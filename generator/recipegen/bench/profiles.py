@@ -1,0 +1,64 @@
+"""Profiles: named sets of cells, of the catalog or of the recipe. Owns which cells a profile comes to."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+
+from recipegen.errors import RecipegenError
+from recipegen.load.messages import near_miss
+from recipegen.spec.completed import PlannedCell, Spec, cell_id
+from recipegen.spec.model import Cell, Profile
+
+CACHED = "-cached"
+"""End of a cell's id when its context may be cached: another measurement than the cell of the same shape."""
+
+
+@cache
+def catalog_profiles() -> dict[str, Profile]:
+    """The profiles that every recipe has, by name."""
+    from recipegen.catalog import PROFILES, read_yaml
+
+    return {name: Profile.model_validate(body) for name, body in read_yaml(PROFILES).items()}
+
+
+def profile_of(spec: Spec, name: str) -> Profile:
+    """The profile of that name: the recipe's own, else the catalog's.
+
+    Raises:
+        RecipegenError: there is none; the hint lists them.
+    """
+    known = catalog_profiles() | spec.bench.profiles
+    if name not in known:
+        raise RecipegenError(f"there is no profile {name!r}", hint=near_miss(name, known))
+    return known[name]
+
+
+def profile_cells(spec: Spec, name: str, context: int | None) -> tuple[tuple[PlannedCell, ...], tuple[str, ...]]:
+    """The cells of a profile, and ids of those left out because they are longer than the context.
+
+    Args:
+        context: tokens that the variant's server takes; None when that is not known.
+    """
+    profile = profile_of(spec, name)
+    texts = list(spec.bench.corpora) if profile.corpora == "all" else list(spec.bench.corpora)[:1]
+    modes = profile.thinking or spec.bench.thinking
+    cells: list[PlannedCell] = []
+    too_long: list[str] = []
+    for thinking, corpus, pp, depth, concurrency in itertools.product(
+        modes, texts, profile.pp, profile.depth, profile.concurrency
+    ):
+        shape = Cell(pp=pp, tg=profile.tg, depth=depth, concurrency=concurrency)
+        found = PlannedCell(
+            id=cell_id(corpus, shape, thinking) + CACHED * profile.prefix_caching,
+            corpus=corpus,
+            **shape.model_dump(),
+            thinking=thinking,
+            runs=profile.runs or spec.bench.runs,
+            prefix_caching=profile.prefix_caching,
+        )
+        if context is not None and pp + profile.tg + depth > context:
+            too_long.append(found.id)
+        else:
+            cells.append(found)
+    return tuple(cells), tuple(too_long)
