@@ -19,7 +19,7 @@ _LEAST_REPEATED = 24
 """Words below which repetition is not looked for, and that a loop at the end has at least."""
 _LONGEST_PERIOD = 40
 _LOOP = re.compile(r"(\S{1,8}?)\1{15,}")
-_SPECIAL = re.compile(r"<\|[\w ]{1,40}\|>|<(?:start|end)_of_turn>|\[/?INST\]|</?s>")
+_SPECIAL = re.compile(r"<[|｜][\w ▁]{1,40}[|｜]>|<(?:start|end)_of_turn>|\[/?INST\]|</?s>")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 COMMON_WORDS = frozenset(
@@ -79,5 +79,5 @@ def repetition(text: str, words: Sequence[str]) -> str | None:
     grams = [tuple(words[at : at + _NGRAM]) for at in range(len(words) - _NGRAM + 1)]
     distinct = len(set(grams)) / len(grams)
     if distinct < _DISTINCT:
-        return f"only {distinct:.0%} of the groups of {_NGRAM} words occur once"
+        return f"it repeats itself: only {distinct:.0%} of its groups of {_NGRAM} words are different ones"
     return None
