@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
@@ -45,3 +46,9 @@ def docker_client() -> DockerClient:
         return connect()
     except EnvironmentLacks as error:
         lacking(f"{error.message}; {error.hint}")
+
+
+def pytest_configure() -> None:
+    """Background jobs of a shell, and their children, ignore Ctrl-C; the tests of Ctrl-C need it heard."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
