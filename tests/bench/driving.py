@@ -18,7 +18,8 @@ from sampling import Failed, Row, Sample, Skipped, child, interleaved
 
 from recipegen.bench.cell import run_cell
 from recipegen.bench.display import Display, TerminalDisplay
-from recipegen.bench.session import SILENCE_S, benchy_program, choose_cells, stage_corpora
+from recipegen.bench.measured import SILENCE_S
+from recipegen.bench.session import benchy_program, choose_cells, stage_corpora
 from recipegen.catalog import preset_file
 from recipegen.demo import PACKAGES, RECIPE
 from recipegen.engines.benchy import bench_command

@@ -55,7 +55,7 @@ class Row:
 
     what: str
     ours: Sequence[Sample]
-    unit: Literal["ms", "s", "MB", "layers"]
+    unit: Literal["ms", "s", "MB", "layers", "tok/s", "%"]
     against: str = ""
     theirs: Sequence[Sample] = field(default=())
     target: float | None = None

@@ -198,3 +198,37 @@ def test_a_running_server_is_measured_but_not_ours(gemma: Path, new_repository: 
     assert record["server"]["argv"] is None
     assert record["host"] is None
     assert record["models"] == []
+
+
+def test_a_killed_driver_is_gone_on_with(gemma: Path, new_repository: Callable[..., Path]) -> None:
+    """kill -9 in the middle of the second cell: the first one's figures stay as they were, the rest is measured."""
+    root = new_repository(RECIPE)
+    before = {process.pid for process in servers()}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "recipegen", "bench", RECIPE, "--runner", "local", "--models-dir", gemma,
+         "--port", str(free_port()), "--runs", "2", "--cell", "pp128", "--root", root],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    recipe = root / "recipes" / RECIPE
+    deadline = time.monotonic() + 240
+    while not any(json.loads(p.read_text())["cells"] for p in recipe.glob("results/*/*/run.json")):
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(1)  # the second cell has begun
+    tree = psutil.Process(child.pid).children(recursive=True)
+    child.kill()
+    child.wait()
+    for orphan in [*tree, *(p for p in servers() if p.pid not in before)]:  # nobody is left to end them
+        orphan.kill() if orphan.is_running() else None
+    folder, stopped = only_run(recipe)
+    assert stopped["status"] == "running" and len(stopped["cells"]) == 1
+    done = bench(root, gemma, "--runs", "2", "--cell", "pp128", "--resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    again, record = only_run(recipe)
+    assert again == folder
+    assert (record["status"], len(record["cells"]), len(record["resumed"])) == ("complete", 2, 1)
+    assert record["cells"][0] == stopped["cells"][0]
+    assert (folder / "server.1.log").is_file()
+    # The same once more is another run: that one is whole.
+    assert bench(root, gemma, "--runs", "2", "--cell", "pp128", "--resume").returncode == 0
+    assert len(list(recipe.glob("results/*/*/run.json"))) == 2

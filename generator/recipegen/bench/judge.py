@@ -48,13 +48,15 @@ def share_of_ceiling(recipe: Recipe, variant: str, metrics: dict[str, Any]) -> d
 
     Nothing where the ceiling is not known, or does not bound tok/s of one stream.
     """
-    from recipegen.fit import estimate
+    from recipegen.plausible.limits import decode_share
 
-    context = metrics["pp_tokens"] + metrics["depth"] + metrics["tg_tokens"]
-    ceiling = estimate(recipe.spec, variant, context=context).ceiling
-    if ceiling is None or not ceiling.bounds or "tg" not in metrics or metrics["concurrency"] != 1:
+    if "tg" not in metrics:
         return {}
-    return {"share_of_ceiling": metrics["tg"] / ceiling.tokens_per_s.high}
+    context = metrics["pp_tokens"] + metrics["depth"] + metrics["tg_tokens"]
+    variant_share = decode_share(
+        recipe.spec, variant, context=context, tg=metrics["tg"], concurrency=metrics["concurrency"]
+    )
+    return {} if variant_share is None else {"share_of_ceiling": variant_share}
 
 
 def _log(run: Path) -> str:

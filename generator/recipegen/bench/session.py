@@ -6,27 +6,27 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recipegen.bench.measured import measure_cell
 from recipegen.bench.resume import require_same_image, run_identity, writer_for
 from recipegen.engines import engine
-from recipegen.engines.benchy import PROGRAM, bench_command
+from recipegen.engines.benchy import PROGRAM
 from recipegen.errors import EnvironmentLacks, MeasurementFailed, RecipegenError
-from recipegen.results.store import SERVER_LOG, CellRecord, RunStatus, RunWriter, new_run, status_of
+from recipegen.results.store import SERVER_LOG, RunStatus, RunWriter, new_run, status_of
 from recipegen.runners.base import Server, ServerPlan, every_ten_seconds, wait_ready
 from recipegen.runners.plan import HostOptions, model_facts, plan_server, require_models, server_of
 
 if TYPE_CHECKING:
     from recipegen.bench.corpora import StagedCorpus
     from recipegen.bench.display import Display
+    from recipegen.bench.guard import MemoryGuard
     from recipegen.spec.completed import PlannedCell, Spec
-
-SILENCE_S = 900.0
-"""A prompt of 128k tokens takes minutes on a GB10, without a word from llama-benchy."""
 
 
 @dataclass(frozen=True)
@@ -208,10 +208,11 @@ def _measure_variant(
     record = writer.record
     plan = plan_server(spec, variant, options, log_path=writer.folder / SERVER_LOG, run=writer.folder.name)
     server = server_of(plan, options.runner)
+    guard = _guard(request, variant, server, display)
     status: RunStatus = "failed"
     error: str | None = None
     try:
-        with server:
+        with guard or nullcontext(), server:
             _serve_and_measure(request, plan, server, writer, program, corpora, display)
         status = status_of(record["cells"], {cell.id for cell in request.cells[variant]})
         failed = [cell["id"] for cell in record["cells"] if cell["status"] == "failed"]
@@ -220,7 +221,7 @@ def _measure_variant(
         status, error = "interrupted", "interrupted by the user"
         raise
     except MeasurementFailed as failure:
-        error = failure.message.partition("\n")[0]
+        error = (guard.text if guard and guard.text else failure.message).partition("\n")[0]
         for line in filter(None, (*failure.message.splitlines(), failure.hint)):
             display.note(line)
     except RecipegenError as failure:
@@ -233,6 +234,26 @@ def _measure_variant(
     return RunOutcome(variant, writer.folder, status, error)
 
 
+def _guard(request: Request, variant: str, server: Server, display: Display) -> MemoryGuard | None:
+    """Stops the server before it takes the last memory of this host; None for a server elsewhere."""
+    from recipegen.bench.guard import MemoryGuard, asked_of
+    from recipegen.bench.host_sampler import read_memory
+
+    if request.options.runner == "endpoint":
+        return None
+    spec = request.spec
+    memory = read_memory()
+    size_gb = spec.models[spec.variants[variant].model].size_gb
+    weights = int(size_gb * 1e9) if size_gb else None
+
+    def stop(text: str) -> None:
+        display.note(text)
+        server.stop()
+
+    asked = asked_of(spec.variants[variant].flags, memory.total if memory else None, weights)
+    return MemoryGuard(None, stop, asked=asked)
+
+
 def _serve_and_measure(
     request: Request,
     plan: ServerPlan,
@@ -242,6 +263,7 @@ def _serve_and_measure(
     corpora: dict[str, StagedCorpus],
     display: Display,
 ) -> None:
+    from recipegen.bench.gate import QualityGate
     from recipegen.runners.engine_version import reported_version
 
     spec, record = request.spec, writer.record
@@ -265,12 +287,14 @@ def _serve_and_measure(
         "ready_s": round(ready_s, 1) if started else None,
     }
     writer.write()
+    gate = QualityGate(request, plan, writer, display)
+    gate.before()
     finished = {cell["id"] for cell in record["cells"] if cell["status"] == "done"}
     cells = [cell for cell in request.cells[plan.variant] if cell.id not in finished]
     display.start(cells)
     for cell in cells:
         for attempt in range(1, request.retries + 2):
-            done = _measure_cell(request, plan, cell, writer.folder, program, corpora[cell.corpus], display)
+            done = measure_cell(request, plan, cell, writer, program, corpora[cell.corpus], display)
             writer.add_cell({**done, "attempts": attempt})
             if done["status"] == "done" or not server.alive():
                 break
@@ -282,74 +306,7 @@ def _serve_and_measure(
                 f"log:\n{server.log_tail(30)}",
                 hint=f"the whole log: {plan.log_path}",
             )
-
-
-def _measure_cell(
-    request: Request,
-    plan: ServerPlan,
-    cell: PlannedCell,
-    folder: Path,
-    program: list[str],
-    corpus: StagedCorpus,
-    display: Display,
-) -> CellRecord:
-    from recipegen.bench.cell import run_cell
-
-    spec, options = request.spec, request.options
-    command = bench_command(spec, cell)
-    base_url = f"{plan.base_url.rstrip('/').removesuffix('/v1')}/v1"
-    words = command.words(BASE_URL=base_url, BOOK_URL=corpus.book_url, MODELS_DIR=str(options.models_dir))
-    display.cell_started(cell)
-    # A proxy between llama-benchy and a server of this host would be measured with it.
-    env = {"NO_PROXY": "127.0.0.1,localhost", "HF_HOME": str(options.hf_home)}
-    outcome = run_cell(
-        [*program, *words[1:]],
-        env=env,
-        folder=folder,
-        cell_id=cell.id,
-        display_cb=display.update,
-        silence_timeout_s=SILENCE_S,
-        runs=cell.runs,
-    )
-    if outcome.status == "done":
-        lost = f", {outcome.failed_requests} requests failed" if outcome.failed_requests else ""
-        display.cell_done(cell, summary_line(folder / str(outcome.file)) + lost)
-    else:
-        display.cell_failed(cell, outcome.error or "no reason known")
-    return {
-        "id": cell.id,
-        "corpus": cell.corpus,
-        "corpus_sha256": corpus.sha256,
-        "pp": cell.pp,
-        "tg": cell.tg,
-        "depth": cell.depth,
-        "concurrency": cell.concurrency,
-        "thinking": cell.thinking,
-        "runs": cell.runs,
-        "status": outcome.status,
-        "file": outcome.file,
-        "sha256": outcome.sha256,
-        "argv": command.recorded(BOOK_URL=corpus.book_url),
-        "started": outcome.started,
-        "ended": outcome.ended,
-        "error": outcome.error,
-        "failed_requests": outcome.failed_requests,
-    }
-
-
-def summary_line(report: Path) -> str:
-    """Warm medians of a report's first benchmark, for the display: `tg 36.12 tok/s (n=4), pp 612.50 tok/s (n=4)`."""
-    from recipegen.results.report import load_report, metric_values
-    from recipegen.stats import summarize
-
-    benchmark = load_report(report)["benchmarks"][0]
-    parts = []
-    for label, metric in (("tg", "tg_throughput"), ("pp", "pp_throughput")):
-        values = metric_values(benchmark, metric)
-        if values:
-            summary = summarize(values, drop_first=True)
-            parts.append(f"{label} {summary.median:.2f} tok/s (n={summary.n})")
-    return ", ".join(parts)
+    gate.after()
 
 
 def _docker_version() -> str | None:

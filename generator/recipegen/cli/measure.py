@@ -189,6 +189,7 @@ def _judge(workspace: Workspace, name: str, runs: list[Path]) -> None:
 )
 @click.option("--corpus", metavar="TEXT", help="Text that the prompts came from, where the file's name does not tell.")
 @click.option("--thinking", type=click.Choice(["default", "on", "off"]), help="Thinking mode, likewise.")
+@click.option("--agent", is_flag=True, help="FILEs are results of agentic benchmark runs (docs/agent-evaluations.md).")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @root_option
 @json_option
@@ -199,6 +200,7 @@ def collect_command(
     machine: str | None,
     corpus: str | None,
     thinking: str | None,
+    agent: bool,
     dry_run: bool,
     root: Path | None,
     as_json: bool,
@@ -209,12 +211,16 @@ def collect_command(
     Examples:
       recipegen collect smoke-vllm-cpu
       recipegen collect qwen36-35b-dflash result.json --variant ar --corpus prose --machine gb10-128g
+      recipegen collect qwen36-27b-fp8 tblite.json --agent --machine gb10-128g
     """
     from recipegen.bench.host import host_facts, machine_name
     from recipegen.results.collect import collect
 
     workspace = Workspace.open(root)
     spec = workspace.spec(name)
+    if agent:
+        _collect_agent(workspace, name, files, variant, machine or machine_name(host_facts()), dry_run, as_json)
+        return
     folder = workspace.folder(spec)
     found = list(files) or sorted(p for p in (folder / "out").glob("**/*.json") if not p.name.endswith(".meta.json"))
     if not found:
@@ -249,6 +255,35 @@ def collect_command(
         from recipegen.publish.tables import write_index
 
         write_index(workspace)
+
+
+def _collect_agent(
+    workspace: Workspace,
+    name: str,
+    files: tuple[Path, ...],
+    variant: str | None,
+    machine: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Take in agentic results: the score, both ways of failing apart, and the label beside it."""
+    from recipegen.results.agent_eval import judge_evaluation, take_in_agent_results
+
+    if not files:
+        raise click.UsageError("--agent needs the FILEs of the results")
+    recipe, _ = workspace.under_lint(name)
+    rows = []
+    for file in files:
+        run = take_in_agent_results(
+            recipe, workspace.repository.folder(name), file, machine, variant=variant, dry_run=dry_run
+        )
+        judged = judge_evaluation(recipe, run.variant, run.evaluation)
+        rows.append({"file": str(file), "folder": str(run.folder), "already": run.already, "label": judged.label})
+        if not as_json:
+            state = "is here already" if run.already else "would go" if dry_run else "went"
+            click.echo(f"{file}: {run.evaluation.score}, {judged.label} ({judged.reason}); {state} in {run.folder}")
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
 
 
 @click.command("index")

@@ -59,6 +59,8 @@ class EngineAdapter(ABC):
     """Flags whose value is a knob of the launch script, with the knob's name."""
     own_flags: ClassVar[Mapping[str, str]]
     """Flags that the engine room puts in itself, with the place in the recipe that they come from."""
+    metric_names: ClassVar[Mapping[str, str]] = {}
+    """Series of bench.sampler to the name of the sample (or histogram) on the server's /metrics page."""
 
     @abstractmethod
     def method(self, flags: Mapping[str, Any]) -> str:

@@ -29,6 +29,21 @@ class LlamaCpp(EngineAdapter):
         "host": "the knob HOST",
         "port": "run.port",
     }
+    # tools/server/server-task.cpp (to_metrics); builds of spring 2026 lack the drafts and the cached tokens. The page
+    # needs --metrics. Tokens of an answer are counted when it ends.
+    metric_names: ClassVar[Mapping[str, str]] = {
+        "running": "llamacpp:requests_processing",
+        "waiting": "llamacpp:requests_deferred",
+        "generation_tokens": "llamacpp:tokens_predicted_total",
+        "generation_seconds": "llamacpp:tokens_predicted_seconds_total",
+        "prompt_tokens": "llamacpp:prompt_tokens_total",
+        "prompt_seconds": "llamacpp:prompt_seconds_total",
+        "prefix_hits": "llamacpp:prompt_tokens_cached_total",
+        "drafts": "llamacpp:spec_decode_num_drafts_total",
+        "draft_tokens": "llamacpp:spec_decode_num_draft_tokens_total",
+        "accepted_tokens": "llamacpp:spec_decode_num_accepted_tokens_total",
+        "accepted_per_position": "llamacpp:spec_decode_num_accepted_tokens_per_pos_total",
+    }
 
     def method(self, flags: Mapping[str, Any]) -> str:
         """Read from spec-type (n-gram kinds) and from a draft model."""

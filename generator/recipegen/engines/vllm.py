@@ -35,6 +35,23 @@ class Vllm(EngineAdapter):
         "port": "run.port",
         "revision": "model.revision",
     }
+    # vllm/v1/metrics/loggers.py and vllm/v1/spec_decode/metrics.py, the same from 0.19 to 0.32; prometheus_client adds
+    # _total to counters.
+    metric_names: ClassVar[Mapping[str, str]] = {
+        "running": "vllm:num_requests_running",
+        "waiting": "vllm:num_requests_waiting",
+        "kv_usage": "vllm:kv_cache_usage_perc",
+        "generation_tokens": "vllm:generation_tokens_total",
+        "prompt_tokens": "vllm:prompt_tokens_total",
+        "prefix_hits": "vllm:prefix_cache_hits_total",
+        "prefix_queries": "vllm:prefix_cache_queries_total",
+        "drafts": "vllm:spec_decode_num_drafts_total",
+        "draft_tokens": "vllm:spec_decode_num_draft_tokens_total",
+        "accepted_tokens": "vllm:spec_decode_num_accepted_tokens_total",
+        "accepted_per_position": "vllm:spec_decode_num_accepted_tokens_per_pos_total",
+        "ttft_s": "vllm:time_to_first_token_seconds",
+        "inter_token_s": "vllm:inter_token_latency_seconds",
+    }
 
     def method(self, flags: Mapping[str, Any]) -> str:
         """Read from speculative-config, the one switch that vLLM has for it."""

@@ -96,7 +96,8 @@ def headline_run(entry: IndexEntry) -> Chosen | None:
     """The run whose figures stand in the table: its folder, its record, its headline cell.
 
     The newest run of the headline variant that has the headline cell done, on the recipe's own hardware where
-    there is one, else on any. Runs that failed, were interrupted or never ended do not count.
+    there is one, else on any. Runs that failed, were interrupted or never ended do not count, nor does one whose
+    server did not answer rightly.
 
     Raises:
         RecipegenError: a record that was looked at cannot be read.
@@ -116,5 +117,7 @@ def headline_run(entry: IndexEntry) -> Chosen | None:
 def _headline_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:
     if record["variant"] != entry.headline or record["status"] not in ("complete", "partial"):
         return None
+    if (record.get("quality") or {}).get("verdict") == "fail":
+        return None  # a fast server that answers nonsense makes no row
     done = (c for c in record["cells"] if c["id"] == entry.cell_id and c["status"] == "done")
     return next(done, None)

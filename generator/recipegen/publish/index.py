@@ -36,6 +36,10 @@ _TG, _PP = 128, 2048
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+DOUBTFUL = ("too-fast", "too-slow", "cold", "mixed")
+"""Verdicts on a figure that the table shows beside it."""
+
+
 class RecordsBroken(SpecError):
     """Records or raw reports that figures were to come from cannot be used; carries every problem."""
 
@@ -133,6 +137,9 @@ def _measured(entry: IndexEntry) -> _Measured:
     tg, pp = cell_samples(folder, cell, "tg", "pp")
     other = [f"c{cell['concurrency']}"] * (cell["concurrency"] != 1) + [f"d{cell['depth']}"] * (cell["depth"] != 0)
     made = ["collected"] * (record["origin"] == "collected")
+    verdict = (cell.get("verdict") or {}).get("verdict")
+    made += [f"{verdict}: see RESULTS.md"] * (verdict in DOUBTFUL)
+    made += ["quality: warn"] * ((record.get("quality") or {}).get("verdict") == "warn")
     if entry.gpu is None or not entry.is_own_hardware(record):
         # Without a GPU to name, or on another one, only the machine tells what the figures are of.
         hardware = f"{hardware}, measured on {markdown_text(folder.parent.name)}"

@@ -17,7 +17,7 @@ from recipegen.publish.figures import (
     table_head,
     table_row,
 )
-from recipegen.publish.index import RecordsBroken
+from recipegen.publish.index import DOUBTFUL, RecordsBroken
 from recipegen.quoting import markdown_code, markdown_link, markdown_text
 from recipegen.results.store import RECORD, CellRecord, RunRecord, load_run, run_order
 from recipegen.stats import WARM_RULE, Summary, summarize
@@ -78,12 +78,17 @@ def _run_section(recipe_dir: Path, folder: Path, record: RunRecord, problems: li
     lines += [f"- {name}: {value}" for name, value in _facts(record) if value]
     lines += [f"- record: {markdown_link(RECORD, f'{place}/{RECORD}')}", ""]
     lines += _CELL_HEAD
+    doubts: list[str] = []
     for cell in record["cells"]:
         try:
             lines.append(_cell_row(folder, place, cell))
         except SpecError as error:
             problems += error.problems
-    return [*lines, ""]
+        verdict = cell.get("verdict") or {}
+        if verdict.get("verdict") in DOUBTFUL:
+            reasons = markdown_text("; ".join(verdict["reasons"]))
+            doubts.append(f"- {markdown_text(cell['id'])}: **{verdict['verdict']}**. {reasons}")
+    return [*lines, "", *([*doubts, ""] if doubts else [])]
 
 
 def _facts(record: RunRecord) -> Iterable[tuple[str, str]]:
@@ -93,6 +98,9 @@ def _facts(record: RunRecord) -> Iterable[tuple[str, str]]:
         markdown_text(record["status"]) + (f": {_short(record['error'])}" if record["error"] else ""),
     )
     yield "origin", _ORIGINS[record["origin"]]
+    quality = record.get("quality") or {}
+    faults = [f"{check['id']}: {check['why']}" for check in quality.get("checks", ()) if check["verdict"] != "pass"]
+    yield "quality", markdown_text("; ".join(filter(None, [str(quality.get("verdict") or ""), *faults])))
     times = [time for time in (record["started"], record["ended"]) if time]
     yield "time", markdown_text(" to ".join(dict.fromkeys(times)))
     engine = record["engine"]

@@ -6,15 +6,14 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from recipegen.runners.http import server_root
 from recipegen.quality.verdict import shown
+from recipegen.runners.http import server_root
 
 ANSWER_BYTES = 4 << 20
 """512 tokens take some KiB; with token ids and a long reasoning still far less than this."""
@@ -36,7 +35,7 @@ class Answer:
     Attributes:
         content: the answer without thinking.
         reasoning: the thinking, from a field of its own or from marks in the answer.
-        raw: content as the server sent it, marks and all; what greedy outputs are compared by.
+        raw: all that was generated: the field of the thinking, then the content with its marks.
         finish: the server's finish_reason.
         prompt_tokens: as the server counted; None when it did not.
         completion_tokens: likewise.
@@ -114,21 +113,23 @@ class Chat:
         except _Broken as error:
             return Answer(error=str(error), unreachable=error.status is None)
 
-    def ask_all(self, prompts: Sequence[str], *, max_tokens: int) -> list[Answer]:
-        """All questions at the same time, one connection each; the answers in their order."""
-        answers = [Answer(error="not asked: too many at once")] * len(prompts)
-        start = threading.Barrier(min(len(prompts), _MOST_THREADS) or 1)
+    def ask_all(self, prompts: Sequence[str], *, max_tokens: int, at_once: int) -> list[Answer]:
+        """Many questions, so many of them at the same time, each on its own connection; answers in their order."""
+        answers = [Answer(error="not asked")] * len(prompts)
+        left = iter(range(len(prompts)))
+        drawing = threading.Lock()
 
-        def one(index: int) -> None:
-            with suppress(threading.BrokenBarrierError):
-                start.wait(10)
-            answers[index] = self.ask(prompts[index], max_tokens=max_tokens)
+        def ask_on() -> None:
+            while True:
+                with drawing:
+                    index = next(left, None)
+                if index is None:
+                    return
+                answers[index] = self.ask(prompts[index], max_tokens=max_tokens)
 
         # Daemons: an interrupted measurement does not wait for answers that nobody wants any more.
-        threads = [
-            threading.Thread(target=one, args=(index,), daemon=True)
-            for index in range(min(len(prompts), _MOST_THREADS))
-        ]
+        count = min(at_once, len(prompts), _MOST_THREADS)
+        threads = [threading.Thread(target=ask_on, daemon=True) for _ in range(count)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -166,7 +167,7 @@ def _post(url: str, body: dict[str, Any], timeout: float) -> Any:
     finally:
         timer.cancel()
     if expired.is_set():
-        raise _Broken(f"no whole answer within {timeout:g} s")
+        raise _Broken(f"no answer within {timeout:g} s")
     if len(raw) > ANSWER_BYTES:
         raise _Broken(f"the answer is larger than {ANSWER_BYTES >> 20} MiB", status)
     try:
@@ -190,9 +191,7 @@ def _exchange(url: str, body: bytes, timeout: float, taken: list[socket.socket])
     try:
         connection.connect()
         taken.append(connection.sock)
-        connection.request(
-            "POST", parts.path, body, {"Content-Type": "application/json", "Connection": "close"}
-        )
+        connection.request("POST", parts.path, body, {"Content-Type": "application/json", "Connection": "close"})
         response = connection.getresponse()
         found = bytearray()
         with response:
@@ -234,7 +233,7 @@ def _answer(found: Any) -> Answer:
     return Answer(
         content=content.strip(),
         reasoning=(_sound(apart or "") + thought).strip(),
-        raw=raw,
+        raw=_sound(apart or "") + raw,
         finish=shown(finish, 40) if isinstance(finish, str) else None,
         prompt_tokens=_count(counts.get("prompt_tokens")),
         completion_tokens=_count(counts.get("completion_tokens")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from recipegen.quality.client import Answer, Chat
 from recipegen.quality.needle import SHALLOWEST, measured_scale, needle_check
@@ -13,6 +13,7 @@ from recipegen.quality.text import faults
 from recipegen.quality.verdict import Check, Quality, Verdict, shown, worst
 
 Level = Literal["full", "coherence"]
+_T = TypeVar("_T")
 
 _FEW = 0.1
 """Share of answers that may turn wrong under load before that is more than the rounding of another batch size."""
@@ -41,11 +42,12 @@ def probe(
         level: `coherence` asks for sentences only, of models that are too small to know anything.
     """
     chat = Chat(base_url, served_name, thinking_kwarg=thinking_kwarg, timeout=timeout)
-    coherence = _coherence(chat)
+    small = level == "coherence"
+    coherence = _coherence(chat, small)
     if coherence.verdict == "fail":
         return Quality((coherence,))  # the rest would fail for the same reason, and take long
     checks = [coherence]
-    if level == "full":
+    if not small:
         known, alone = _questions(chat)
         checks.append(known)
         if concurrency > 1:
@@ -55,23 +57,24 @@ def probe(
             scale = measured_scale(chat)
             checks += [needle_check(chat, depth, scale, model_context) for depth in deep]
     elif concurrency > 1:
-        checks.append(_coherence(chat, concurrency))
+        checks.append(_coherence(chat, small, concurrency))
     return Quality(tuple(checks))
 
 
-def _coherence(chat: Chat, at_once: int = 1) -> Check:
+def _coherence(chat: Chat, small: bool, at_once: int = 1) -> Check:
     """Sentences in, sentences out; one after the other or all at once."""
     data = probes()["coherence"]
     prompts: list[str] = data["prompts"]
+    most: int = data["max_tokens_small" if small else "max_tokens"]
     if at_once == 1:
         answers: list[Answer] = []
         for prompt in prompts:
-            answers.append(chat.ask(prompt, max_tokens=data["max_tokens"]))
+            answers.append(chat.ask(prompt, max_tokens=most))
             if answers[-1].unreachable:
                 break
     else:
-        answers = chat.ask_all(_cycled(prompts, at_once), max_tokens=data["max_tokens"])
-    judged = [(answer, *_incoherence(answer)) for answer in answers]
+        answers = chat.ask_all(_cycled(prompts, at_once), max_tokens=most, at_once=at_once)
+    judged = [(answer, *_incoherence(answer, small)) for answer in answers]
     verdict = worst(found for _, found, _ in judged)
     answer, _, why = next(entry for entry in judged if entry[1] == verdict)
     bad = sum(found == verdict for _, found, _ in judged)
@@ -86,11 +89,11 @@ def _coherence(chat: Chat, at_once: int = 1) -> Check:
     )
 
 
-def _incoherence(answer: Answer) -> tuple[Verdict, str]:
+def _incoherence(answer: Answer, small: bool) -> tuple[Verdict, str]:
     """What is wrong with an answer of some sentences: the verdict and the reason."""
     if answer.error:
         return "fail", answer.error
-    wrong = list(faults(answer.text))
+    wrong = list(faults(answer.text, small=small))
     if answer.finish == "length" and answer.content:
         wrong.append(("warn", "the answer did not come to an end"))
     elif answer.finish not in ("stop", "length"):
@@ -128,11 +131,10 @@ def _wrongly(wrong: Sequence[tuple[Question, Answer]]) -> str:
 
 
 def _load(chat: Chat, concurrency: int, alone: dict[str, bool]) -> Check:
-    """The questions again, all at once. What was wrong alone may stay wrong; empty and failed answers never count
-    as usual."""
-    pool = questions()
-    chosen = _cycled(pool, max(concurrency, 1))
-    answers = chat.ask_all([question.ask for question in chosen], max_tokens=probes()["questions"]["max_tokens"])
+    """The questions again, so many at once. What was wrong alone may stay wrong; an empty or failed answer may not."""
+    pool, most = questions(), probes()["questions"]["max_tokens"]
+    chosen = _cycled(pool, max(concurrency, len(pool)))
+    answers = chat.ask_all([question.ask for question in chosen], max_tokens=most, at_once=concurrency)
     kinds = Counter(_kind(question, answer) for question, answer in zip(chosen, answers, strict=True))
     turned = [
         (question, answer)
@@ -140,18 +142,19 @@ def _load(chat: Chat, concurrency: int, alone: dict[str, bool]) -> Check:
         if _kind(question, answer) == "wrong" and alone.get(question.id)
     ]
     verdict: Verdict = "pass"
-    why = f"{len(chosen)} requests at once"
+    why = f"{len(chosen)} requests, {concurrency} at once"
     if kinds["failed"] or kinds["empty"]:
         verdict = "fail"
         reason = next((answer.error for answer in answers if answer.error), "the answer is empty")
-        why = f"{kinds['failed']} failed and {kinds['empty']} came back empty of {len(chosen)} at once: {reason}"
+        lost = f"{kinds['failed']} failed and {kinds['empty']} came back empty"
+        why = f"{lost} of {len(chosen)}, {concurrency} at once: {reason}"
     elif turned:
         verdict = "fail" if len(turned) > max(1, _FEW * len(chosen)) else "warn"
-        why = f"{len(turned)} of {len(chosen)} turned wrong that are right alone: {_wrongly(turned)}"
+        why = f"{len(turned)} of {len(chosen)} turned wrong with {concurrency} at once: {_wrongly(turned)}"
     elif not any(alone.values()):
         verdict, why = "warn", "no question is answered rightly alone, so a wrong answer here tells nothing"
     counted = ", ".join(f"{kinds[kind]} {kind}" for kind in ("right", "wrong", "empty", "failed") if kinds[kind])
-    return Check("load", verdict, counted, f"as right as alone, {len(chosen)} at once", why)
+    return Check("load", verdict, counted, f"as right as alone, {concurrency} at once", why)
 
 
 def _kind(question: Question, answer: Answer) -> str:
@@ -162,5 +165,5 @@ def _kind(question: Question, answer: Answer) -> str:
     return "right" if question.right(answer.text) else "wrong"
 
 
-def _cycled[T](items: Sequence[T], count: int) -> list[T]:
+def _cycled(items: Sequence[_T], count: int) -> list[_T]:
     return [items[at % len(items)] for at in range(count)]

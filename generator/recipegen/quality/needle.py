@@ -77,7 +77,7 @@ def needle_check(chat: Chat, depth: int, scale: Scale, model_context: int | None
         model_context: tokens that prompt and answer may have together; a deeper needle is planted less deep.
     """
     most = probes()["needle"]["max_tokens"]
-    aim = depth if model_context is None else min(depth, model_context - most - _ROOM)
+    aim = depth if model_context is None else max(min(depth, model_context - most - _ROOM), 1)
     words = max(int((aim - scale.base) / scale.slope), 1)
     lowered = f"; planted at {aim} tokens, since the context ends at {model_context}" if aim < depth else ""
     missed: tuple[Planted, Answer] | None = None

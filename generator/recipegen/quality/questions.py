@@ -11,6 +11,8 @@ from typing import Any
 
 PROBES = Path(__file__).parent / "probes.yaml"
 _JUDGED = 4000
+_MARKS = re.compile(r"\\(?:text|mathrm|boxed)|[*_${}]")
+"""Of Markdown and TeX, inside an answer."""
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
 
 
@@ -46,6 +48,6 @@ def questions() -> tuple[Question, ...]:
 
 
 def plain(text: str) -> str:
-    """The end of a text (where an answer stands that is led up to) in lower case, in the plainest characters: `H₂O`
-    is h2o, and every dash and hyphen is `-`."""
-    return unicodedata.normalize("NFKC", text[-_JUDGED:]).translate(_DASHES).replace("*", "").casefold()
+    """The end of a text (where an answer stands that is led up to), in lower case and without marks of Markdown and
+    TeX: `H₂O` and `$\\text{H}_2\\text{O}$` are h2o, and every dash and hyphen is `-`."""
+    return _MARKS.sub("", unicodedata.normalize("NFKC", text[-_JUDGED:]).translate(_DASHES)).casefold()

@@ -61,7 +61,7 @@ class _LaterOfCell(TypedDict, total=False):
 
     attempts: int
     metrics: str | None
-    verdict: dict[str, Any]
+    verdict: dict[str, Any] | None
 
 
 class CellRecord(_LaterOfCell):
@@ -401,3 +401,22 @@ def _faults(record: dict[str, Any]) -> Iterator[str]:
         if file is not None and not (isinstance(file, str) and _NAME.fullmatch(file)):
             # A path here would make the table read files of another place.
             yield f"cells[{index}].file is not the name of a file in the run's folder"
+        metrics, verdict = cell.get("metrics"), cell.get("verdict")
+        if metrics is not None and not (isinstance(metrics, str) and _NAME.fullmatch(metrics)):
+            yield f"cells[{index}].metrics is not the name of a file in the run's folder"
+        if verdict is not None and not (_texts(verdict, "verdict") and _all_text(verdict.get("reasons"))):
+            yield f"cells[{index}].verdict is wrong"
+    quality = record.get("quality")
+    if quality is not None:
+        checks = quality.get("checks") if _texts(quality, "verdict") else None
+        if not isinstance(checks, list) or not all(_texts(check, "id", "verdict", "why") for check in checks):
+            yield "quality is wrong"
+
+
+def _texts(found: object, *keys: str) -> bool:
+    """Whether that is an object with text under these keys."""
+    return isinstance(found, dict) and all(type(found.get(key)) is str for key in keys)
+
+
+def _all_text(found: object) -> bool:
+    return isinstance(found, list) and all(type(item) is str for item in found)

@@ -18,8 +18,8 @@ CONFIDENCE = 0.95
 """What an interval claims: the usual 95 %."""
 
 _TAIL = (1 - CONFIDENCE) / 2
-_NEGLIGIBLE = 1e-9
-"""Probabilities below it are left out: a millionth of a tail moves no digit that is shown."""
+_NEGLIGIBLE = 1e-7
+"""Probabilities below it are left out: together they are less than a thousandth of a tail."""
 _POINTS = 256
 """Points of equal probability that stand for a distribution of more: a ratio combines each with each, and the
 error, below half of 1/256 of the probability at either end of the interval, is far below the interval's own."""
@@ -163,7 +163,8 @@ def _thinned(weighted: list[tuple[float, float]]) -> list[tuple[float, float]]:
     if len(weighted) <= _POINTS:
         return weighted
     weighted.sort()
-    points, total = [], 0.0
+    points: list[tuple[float, float]] = []
+    total = 0.0
     for value, weight in weighted:
         total += weight
         while len(points) < _POINTS and total >= (len(points) + 0.5) / _POINTS:

@@ -15,7 +15,7 @@ from recipegen.stats.bootstrap import CONFIDENCE, median_interval
 FEW = 10
 """Below this many samples the interval is no 95 % interval. It can only use the samples' own values, and those
 of n samples enclose the median with a probability of 1 - 2^(1-n) at best: 75 % for three, 94 % for five. From
-ten on the interval holds it in 93 to 97 of 100 (binomial), whatever the distribution."""
+ten on it holds the median in 90 to 96 of 100 measurements (binomial), whatever the distribution."""
 
 WIDE = 0.02
 """Half of the interval over the median. A chosen limit: differences of a few per cent are what variants, engine
@@ -26,12 +26,12 @@ DRIFT_P = 0.01
 by this alone; DRIFT_CHANGE is asked for as well."""
 
 DRIFT_CHANGE = 0.03
-"""Change of the median from the first third to the last one, over the whole median. The GPU's clocks fall by
+"""Change of the median from the first third to the last one, over the first. The GPU's clocks fall by
 about a per cent as a box warms up, which is true of every cell and no fault."""
 
 LEAST = 8
-"""Samples below which nothing is said on drift or groups: tau's distribution is not near a normal one yet, thirds
-hold less than two samples, and a chance gap splits any handful of samples in two."""
+"""Samples below which nothing is said on drift: tau's distribution is not near a normal one yet, and thirds hold
+less than two samples."""
 
 GROUPS_D = 5.0
 """Ashman's D, the distance of two groups' means in units of their common spread (Ashman, Bird and Zepf, AJ 108,
@@ -39,7 +39,12 @@ GROUPS_D = 5.0
 distribution and 3.5 for an even one, so that the limit must lie above these."""
 
 GROUPS_SHARE = 0.15
-"""Least share of either group, and two samples: fewer are outliers, which the median does not mind."""
+"""Least share of either group: fewer are outliers, which the median does not mind."""
+
+GROUPS_LEAST = 4
+"""Least samples of either group, so that eight is the least for both. Two or three that lie close to each other
+by chance look like a group: of ten samples of one normal distribution, 5 in 100 cells would be taken for two
+groups at two, 1 in 100 at four (simulated)."""
 
 GROUPS_GAP = 0.05
 """Least gap between the groups over the median: below it the two centres are the same figure for a reader."""
@@ -107,7 +112,7 @@ def describe(values: Sequence[float], *, drop_first: bool = True) -> Described:
     found = (
         _few(ordered, low, high),
         _wide(summary.median, low, high),
-        _drift(kept, summary.median),
+        _drift(kept),
         _groups(ordered, summary.median),
     )
     return Described(
@@ -162,7 +167,9 @@ def _few(ordered: list[float], low: float, high: float) -> Warning_ | None:
     if n >= FEW:
         return None
     if n == 1:
-        return Warning_("few-samples", "a single sample: it has no interval, and nothing says how far the next one lies")
+        return Warning_(
+            "few-samples", "a single sample: it has no interval, and nothing says how far the next one lies"
+        )
     # The true median lies within two order statistics when neither too many nor too few samples lie below it,
     # and each of them lies below it with probability one half.
     first, last = bisect_left(ordered, low), bisect_right(ordered, high) - 1
@@ -171,7 +178,7 @@ def _few(ordered: list[float], low: float, high: float) -> Warning_ | None:
     return Warning_(
         "few-samples",
         f"only {n} samples: the interval {figure(low)} to {figure(high)} {whole}holds the true median in "
-        f"{math.floor(holds * 100)} of 100 such measurements at least, where {CONFIDENCE:.0%} is meant; "
+        f"{math.floor(holds * 100)} of 100 such measurements at least, where {CONFIDENCE * 100:.0f} are meant; "
         f"{FEW} samples or more are needed",
     )
 
@@ -180,7 +187,7 @@ def _wide(median: float, low: float, high: float) -> Warning_ | None:
     half = (high - low) / 2
     if half <= WIDE * abs(median):
         return None
-    share = f" ({half / abs(median):.0%})" if median else ""
+    share = f" ({half / abs(median) * 100:.0f} %)" if median else ""
     return Warning_(
         "wide-interval",
         f"the interval {figure(low)} to {figure(high)} does not carry {figure(median)}: "
@@ -188,16 +195,16 @@ def _wide(median: float, low: float, high: float) -> Warning_ | None:
     )
 
 
-def _drift(kept: list[float], median: float) -> Warning_ | None:
+def _drift(kept: list[float]) -> Warning_ | None:
     n = len(kept)
     if n < LEAST:
         return None
     third = n // 3
     first, last = quantile(sorted(kept[:third]), 0.5), quantile(sorted(kept[-third:]), 0.5)
     # The cheap condition first: most cells end here.
-    if abs(last - first) <= DRIFT_CHANGE * abs(median) or kendall(kept)[1] >= DRIFT_P:
+    if abs(last - first) <= DRIFT_CHANGE * abs(first) or kendall(kept)[1] >= DRIFT_P:
         return None
-    change = f" by {abs(last - first) / abs(median):.1%}" if median else ""
+    change = f" by {abs(last - first) / abs(first) * 100:.1f} %" if first else ""
     return Warning_(
         "drift",
         f"the samples {'rise' if last > first else 'fall'}{change} while the cell runs: the median of the first "
@@ -211,7 +218,8 @@ def kendall(kept: Sequence[float]) -> tuple[float, float]:
     The p is that of the normal approximation with the variance for ties (Kendall, Rank Correlation Methods,
     section 4); samples that are all equal have no order: tau 0, p 1.
     """
-    n, score, seen = len(kept), 0, list[float]()
+    n, score = len(kept), 0
+    seen: list[float] = []
     for value in kept:
         score += bisect_left(seen, value) - (len(seen) - bisect_right(seen, value))
         insort(seen, value)
@@ -227,8 +235,8 @@ def kendall(kept: Sequence[float]) -> tuple[float, float]:
 def _groups(ordered: list[float], median: float) -> Warning_ | None:
     """Splits where the groups' own spread is least (Otsu, IEEE Trans. SMC 9, 1979) and asks how far apart they lie."""
     n = len(ordered)
-    least = max(2, math.ceil(GROUPS_SHARE * n))
-    if n < 2 * least or n < LEAST:
+    least = max(GROUPS_LEAST, math.ceil(GROUPS_SHARE * n))
+    if n < 2 * least:
         return None
     # Otsu: the spread within is least where the spread between is largest. Sums are of distances from the
     # median, so that large figures with small differences keep their digits.
@@ -244,7 +252,9 @@ def _groups(ordered: list[float], median: float) -> Warning_ | None:
         return None
     lower, upper = ordered[:at], ordered[at:]
     one, two = summarize(lower, drop_first=False), summarize(upper, drop_first=False)
-    if math.sqrt(2) * (two.mean - one.mean) <= GROUPS_D * math.hypot(one.std, two.std):
+    # Of few samples the population's formula gives too small a spread.
+    spread = math.hypot(one.std * math.sqrt(one.n / (one.n - 1)), two.std * math.sqrt(two.n / (two.n - 1)))
+    if math.sqrt(2) * (two.mean - one.mean) <= GROUPS_D * spread:
         return None
     return Warning_(
         "two-groups",

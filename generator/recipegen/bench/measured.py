@@ -1,0 +1,125 @@
+"""One cell on a server that is up: llama-benchy run, server and host sampled meanwhile, figures judged. Owns how these
+come together; each of them lives in a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipegen.engines import engine
+from recipegen.engines.benchy import bench_command
+from recipegen.results.store import CellRecord, RunWriter
+
+if TYPE_CHECKING:
+    from recipegen.bench.corpora import StagedCorpus
+    from recipegen.bench.display import Display
+    from recipegen.bench.session import Request
+    from recipegen.runners.base import ServerPlan
+    from recipegen.spec.completed import PlannedCell, Spec
+
+SILENCE_S = 900.0
+"""A prompt of 128k tokens takes minutes on a GB10, without a word from llama-benchy."""
+_DOUBTFUL = ("too-fast", "too-slow", "cold", "mixed")
+
+
+def measure_cell(
+    request: Request,
+    plan: ServerPlan,
+    cell: PlannedCell,
+    writer: RunWriter,
+    program: list[str],
+    corpus: StagedCorpus,
+    display: Display,
+) -> CellRecord:
+    """One cell on a server that is up: measured, sampled meanwhile, judged.
+
+    Returns:
+        What the run's record holds of it; its report, log and metrics lie in the run's folder.
+    """
+    from recipegen.bench.cell import run_cell
+    from recipegen.bench.sampler import Sampler, write_metrics
+
+    folder = writer.folder
+    spec, options = request.spec, request.options
+    command = bench_command(spec, cell)
+    base_url = f"{plan.base_url.rstrip('/').removesuffix('/v1')}/v1"
+    words = command.words(BASE_URL=base_url, BOOK_URL=corpus.book_url, MODELS_DIR=str(options.models_dir))
+    display.cell_started(cell)
+    # A proxy between llama-benchy and a server of this host would be measured with it.
+    env = {"NO_PROXY": "127.0.0.1,localhost", "HF_HOME": str(options.hf_home)}
+    names = engine(spec.engine.name).metric_names
+    with Sampler(plan.base_url, names, host=options.runner != "endpoint") as sampler:
+        outcome = run_cell(
+            [*program, *words[1:]],
+            env=env,
+            folder=folder,
+            cell_id=cell.id,
+            display_cb=display.update,
+            silence_timeout_s=SILENCE_S,
+            runs=cell.runs,
+        )
+    metrics = sampler.data()
+    verdict: dict[str, Any] | None = None
+    if outcome.status == "done":
+        lost = f", {outcome.failed_requests} requests failed" if outcome.failed_requests else ""
+        verdict = _verdict(spec, plan.variant, folder / str(outcome.file), writer.record["host"], metrics)
+        doubt = f"; {verdict['verdict']}: {verdict['reasons'][0]}" if verdict["verdict"] in _DOUBTFUL else ""
+        display.cell_done(cell, summary_line(folder / str(outcome.file)) + lost + doubt)
+    else:
+        display.cell_failed(cell, outcome.error or "no reason known")
+    return {
+        "id": cell.id,
+        "corpus": cell.corpus,
+        "corpus_sha256": corpus.sha256,
+        "pp": cell.pp,
+        "tg": cell.tg,
+        "depth": cell.depth,
+        "concurrency": cell.concurrency,
+        "thinking": cell.thinking,
+        "runs": cell.runs,
+        "status": outcome.status,
+        "file": outcome.file,
+        "sha256": outcome.sha256,
+        "argv": command.recorded(BOOK_URL=corpus.book_url),
+        "started": outcome.started,
+        "ended": outcome.ended,
+        "error": outcome.error,
+        "failed_requests": outcome.failed_requests,
+        "metrics": write_metrics(folder, cell.id, metrics),
+        "verdict": verdict,
+    }
+
+
+def _verdict(
+    spec: Spec, variant: str, report: Path, host: Mapping[str, Any] | None, metrics: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Whether the figures of a stored report can be: `{"verdict", "reasons"}`."""
+    from recipegen.plausible import judge_cell, limits_of
+    from recipegen.results.report import load_report
+
+    data = load_report(report)
+    benchmark = data["benchmarks"][-1]  # before it, with a cached context, stands the load of that
+    context = benchmark["prompt_size"] + benchmark["context_size"] + benchmark["response_size"]
+    return judge_cell(
+        benchmark,
+        limits_of(spec, variant, context, host),
+        latency_ms=data.get("latency_ms"),
+        cached_context=bool(data.get("prefix_caching_enabled")),
+        metrics=metrics,
+    ).as_data()
+
+
+def summary_line(report: Path) -> str:
+    """Warm medians of a report's first benchmark, for the display: `tg 36.12 tok/s (n=4), pp 612.50 tok/s (n=4)`."""
+    from recipegen.results.report import load_report, metric_values
+    from recipegen.stats import summarize
+
+    benchmark = load_report(report)["benchmarks"][0]
+    parts = []
+    for label, metric in (("tg", "tg_throughput"), ("pp", "pp_throughput")):
+        values = metric_values(benchmark, metric)
+        if values:
+            summary = summarize(values, drop_first=True)
+            parts.append(f"{label} {summary.median:.2f} tok/s (n={summary.n})")
+    return ", ".join(parts)

@@ -1,0 +1,161 @@
+"""What there is of a recipe: runs, cells, agentic runs, each with its figures. Owns no printing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipegen.errors import Problem, RecipegenError, SpecError, Where
+from recipegen.publish.figures import METRICS, cell_samples
+from recipegen.results.agent_eval import AgentRun, agent_records, load_agent_run
+from recipegen.results.store import CellRecord, iter_runs, load_run
+from recipegen.stats.summary import Described, describe
+
+if TYPE_CHECKING:
+    from recipegen.results.agent_eval import Judged
+
+
+@dataclass(frozen=True)
+class CellLine:
+    """One cell of a run.
+
+    Attributes:
+        figures: statistics of the warm samples, by metric (tok/s, tok/s, ms).
+        verdict: whether the figures can be right; None where nobody judged them.
+        reasons: of the verdict.
+    """
+
+    id: str
+    status: str
+    error: str | None
+    figures: Mapping[str, Described]
+    verdict: str | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One run.
+
+    Attributes:
+        quality: pass, warn or fail; None where nobody looked.
+        quality_reasons: of the checks that did not pass.
+    """
+
+    folder: Path
+    machine: str
+    run: str
+    variant: str
+    method: str
+    status: str
+    error: str | None
+    date: str | None
+    profile: str | None
+    quality: str | None
+    quality_reasons: tuple[str, ...]
+    cells: tuple[CellLine, ...]
+
+    @property
+    def done(self) -> int:
+        """Cells that were measured."""
+        return sum(cell.status == "done" for cell in self.cells)
+
+    def as_data(self) -> dict[str, Any]:
+        """The run for --json."""
+        return {**asdict(self), "folder": str(self.folder), "cells_done": self.done}
+
+
+def list_runs(recipe_dir: Path) -> tuple[list[RunLine], list[Problem]]:
+    """All runs of a recipe, by machine, then oldest first, and what of them cannot be read."""
+    lines: list[RunLine] = []
+    problems: list[Problem] = []
+    for folder in iter_runs(recipe_dir):
+        try:
+            lines.append(_run_line(folder, problems))
+        except SpecError as error:
+            problems += error.problems
+        except RecipegenError as error:
+            problems.append(_problem(error, folder))
+    return lines, problems
+
+
+def list_agents(recipe_dir: Path) -> tuple[list[AgentRun], list[Problem]]:
+    """All agentic runs of a recipe, and what of them cannot be read."""
+    runs: list[AgentRun] = []
+    problems: list[Problem] = []
+    for path in agent_records(recipe_dir):
+        try:
+            runs.append(load_agent_run(path))
+        except SpecError as error:
+            problems += error.problems
+        except RecipegenError as error:
+            problems.append(_problem(error, path))
+    return runs, problems
+
+
+def _problem(error: RecipegenError, folder: Path) -> Problem:
+    return Problem(error.where or Where(folder), error.message, error.hint)
+
+
+def _run_line(folder: Path, problems: list[Problem]) -> RunLine:
+    record = load_run(folder)
+    quality = record.get("quality") or {}
+    return RunLine(
+        folder=folder,
+        machine=folder.parent.name,
+        run=folder.name,
+        variant=record["variant"],
+        method=record["method"],
+        status=record["status"],
+        error=record["error"],
+        date=(record["ended"] or record["started"] or "")[:10] or None,
+        profile=record.get("profile"),
+        quality=quality.get("verdict"),
+        quality_reasons=tuple(_failed_checks(quality.get("checks") or ())),
+        cells=tuple(_cell_line(folder, cell, problems) for cell in record["cells"]),
+    )
+
+
+def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for check in checks:
+        if check.get("verdict") != "pass":
+            yield f"{check.get('id')}: {check.get('why')}"
+
+
+def _cell_line(folder: Path, cell: CellRecord, problems: list[Problem]) -> CellLine:
+    figures: dict[str, Described] = {}
+    if cell["status"] == "done":
+        try:
+            samples = cell_samples(folder, cell, *METRICS)
+            figures = {metric: describe(values) for metric, values in zip(METRICS, samples, strict=True) if values}
+        except SpecError as error:
+            problems += error.problems
+    verdict = cell.get("verdict") or {}
+    return CellLine(
+        id=cell["id"],
+        status=cell["status"],
+        error=cell["error"],
+        figures=figures,
+        verdict=verdict.get("verdict"),
+        reasons=tuple(map(str, verdict.get("reasons") or ())),
+    )
+
+
+def agent_data(run: AgentRun, judged: Judged) -> dict[str, Any]:
+    """An agentic run with its label, for --json."""
+    return {
+        "folder": str(run.folder),
+        "machine": run.machine,
+        "variant": run.variant,
+        "taken_in": run.taken_in,
+        "source": run.source,
+        "context_from": run.context_from,
+        **asdict(run.evaluation),
+        "score": run.evaluation.score,
+        "label": judged.label,
+        "reason": judged.reason,
+        "notes": list(judged.notes),
+        "findings": [finding.as_data() for finding in judged.findings],
+    }
