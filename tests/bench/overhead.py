@@ -83,12 +83,20 @@ def _pairs(spec: Spec, models: Path, out: Path) -> list[Row]:
     if any(one.in_flight is None for one in sampled):
         raise Failed("the sampler saw nothing of the server")
     remark = f"one real llama.cpp server, pp{PP}/tg{TG}, {RUNS} runs a cell"
+    against = "the same without sampling"
     return [
-        Row(f"decoding {TOKENS:,} tokens, sampled", _took(sampled, "tg"), "s", "the same without sampling",
-            _took(plain, "tg"), MOST, remark=remark),
-        Row(f"prefilling {TOKENS:,} tokens, sampled", _took(sampled, "pp"), "s", "the same without sampling",
-            _took(plain, "pp"), MOST, remark=remark),
-    ]  # fmt: skip
+        Row(
+            f"decoding {TOKENS:,} tokens, sampled",
+            _took(sampled, "tg"),
+            "s",
+            against,
+            _took(plain, "tg"),
+            MOST,
+            remark=remark,
+        ),
+        Row(f"prefilling {TOKENS:,} tokens, sampled", _took(sampled, "pp"), "s", against, _took(plain, "pp"), MOST),
+        Row("  processor time of sampling, of one core", [own], "%", target=MOST_CPU, judged="value"),
+    ]
 
 
 def _known_rate(spec: Spec, models: Path, out: Path, rate: float) -> list[Row]:

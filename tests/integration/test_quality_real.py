@@ -89,8 +89,7 @@ def test_a_needle_has_the_length_that_llama_cpp_counts(gemma: str) -> None:
     chat = Chat(gemma, "gemma", thinking_kwarg="enable_thinking", timeout=120)
     scale = measured_scale(chat)
     assert scale.counted
-    words = int((1200 - scale.base) / scale.slope)
-    answer = chat.ask(plant(words, "1200/1").prompt, max_tokens=1)
+    answer = chat.ask(plant(scale.words(1200), "1200/1").prompt, max_tokens=1)
     assert answer.error is None
     assert answer.prompt_tokens == pytest.approx(1200, rel=0.05)
 

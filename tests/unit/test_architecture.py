@@ -25,6 +25,8 @@ HEAVY = (
     "psutil",
     "numpy",
     "requests",
+    "scipy",
+    "prometheus_client",
 )
 
 

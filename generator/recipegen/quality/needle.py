@@ -18,6 +18,8 @@ _SLOWEST_PREFILL = 100.0
 _SAMPLES = (100, 600)
 _USUAL_SLOPE = 1.2
 """Tokens of a word of the filler, where the server does not count."""
+_DENSER = 1.4
+"""Tokens of a word of the fact and the question for each of a word of the filler: a code, names, short words."""
 _ROOM = 64
 _CUT = 0.8
 """A prompt counted as less than this share of what was sent was cut by the server."""
@@ -30,6 +32,12 @@ class Scale:
     base: float
     slope: float
     counted: bool
+
+    def words(self, tokens: int) -> int:
+        """Words of filler in a prompt of so many tokens with the fact and the question in it."""
+        data = probes()["needle"]
+        beside = len(f"{data['fact']} {data['ask']}".split()) * _DENSER
+        return max(int((tokens - self.base) / self.slope - beside), 1)
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ def needle_check(chat: Chat, depth: int, scale: Scale, model_context: int | None
     """
     most = probes()["needle"]["max_tokens"]
     aim = depth if model_context is None else max(min(depth, model_context - most - _ROOM), 1)
-    words = max(int((aim - scale.base) / scale.slope), 1)
+    words = scale.words(aim)
     lowered = f"; planted at {aim} tokens, since the context ends at {model_context}" if aim < depth else ""
     missed: tuple[Planted, Answer] | None = None
     for attempt in (1, 2):
