@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from recipegen.bench import display
-from recipegen.bench.display import JsonDisplay, PlainDisplay, TerminalDisplay, display_for, one_line
+from recipegen.bench.display import JsonDisplay, PlainDisplay, TerminalDisplay, display_for, one_line, progress_line
 from recipegen.bench.events import CellProgress, Event
 
 HOSTILE = "[bold red]boom[/] [link=http://x]\x1b[2J\x1b]0;title\x07 \u202etxt :smile: [/nonsense]"
@@ -122,6 +122,8 @@ def test_json_lines() -> None:
         "ttfr_ms": 1000.0,
         "failed_requests": 0,
         "seconds_left": 4.0,
+        "acceptance": None,
+        "used_bytes": None,
     }
     assert said[-2]["reason"] == f"{HOSTILE}\nmore of the log"
     assert "\x1b" not in out.getvalue()
@@ -239,6 +241,12 @@ def test_on_a_real_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         show_all(shown)
     reader.join(10)
     assert b"cell (2 of 2)" in b"".join(said)
+
+
+def test_what_the_sampler_saw_stands_beside_the_progress() -> None:
+    progress = CellProgress(3)
+    progress.server = {"acceptance": 0.714, "used_bytes": 118 << 30, "kv_usage": None}
+    assert progress_line(progress) == "run 0/3, 71% of drafts accepted, 118.0 GiB used"
 
 
 def test_progress_without_figures() -> None:

@@ -33,7 +33,7 @@ class Told:
 
 
 def test_every_profile_of_the_catalog_comes_to_cells_with_ids_of_their_own() -> None:
-    assert set(catalog_profiles()) >= {"quick", "headline", "concurrency", "longctx", "spark-arena-v2"}
+    assert set(catalog_profiles()) >= {"quick", "headline", "concurrency", "longctx", "needle", "spark-arena-v2"}
     for name in catalog_profiles():
         cells, left_out = profile_cells(SPEC, name, None)
         assert cells and not left_out

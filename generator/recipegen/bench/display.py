@@ -141,6 +141,8 @@ class JsonDisplay(Display):
             ttfr_ms=None if progress.ttfr_s is None else progress.ttfr_s * 1000,
             failed_requests=progress.failed_requests,
             seconds_left=progress.seconds_left(),
+            acceptance=progress.server.get("acceptance"),
+            used_bytes=progress.server.get("used_bytes"),
         )
 
     def cell_done(self, cell: PlannedCell, summary_line: str) -> None:
@@ -249,6 +251,11 @@ def progress_line(progress: CellProgress, now: float | None = None) -> str:
         parts.append(f"TTFR {progress.ttfr_s * 1000:.0f} ms")
     if progress.failed_requests:
         parts.append(_count(progress.failed_requests, "failed request"))
+    acceptance, used = (progress.server.get(key) for key in ("acceptance", "used_bytes"))
+    if acceptance is not None:
+        parts.append(f"{acceptance:.0%} of drafts accepted")
+    if used is not None:
+        parts.append(f"{used / (1 << 30):.1f} GiB used")
     left = progress.seconds_left(now)
     if left:
         parts.append(f"{duration(left)} left")

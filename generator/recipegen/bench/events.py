@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
@@ -149,6 +149,7 @@ class CellProgress:
         failed_requests: how many requests ended with an error.
         last_error: the error of the latest of them.
         status: what llama-benchy said at its end: ok, error, interrupted; None before.
+        server: what the sampler saw last: acceptance (share), used_bytes and others, None where it is not known.
     """
 
     def __init__(self, runs: int) -> None:
@@ -158,6 +159,7 @@ class CellProgress:
         self.failed_requests = 0
         self.last_error = ""
         self.status: str | None = None
+        self.server: Mapping[str, float | None] = {}
         self._current: _Run | None = None
         self._rates: list[float] = []
         self._seconds: list[float] = []

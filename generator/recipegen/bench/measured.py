@@ -14,6 +14,7 @@ from recipegen.results.store import CellRecord, RunWriter
 if TYPE_CHECKING:
     from recipegen.bench.corpora import StagedCorpus
     from recipegen.bench.display import Display
+    from recipegen.bench.events import CellProgress
     from recipegen.bench.session import Request
     from recipegen.runners.base import ServerPlan
     from recipegen.spec.completed import PlannedCell, Spec
@@ -49,13 +50,18 @@ def measure_cell(
     # A proxy between llama-benchy and a server of this host would be measured with it.
     env = {"NO_PROXY": "127.0.0.1,localhost", "HF_HOME": str(options.hf_home)}
     names = engine(spec.engine.name).metric_names
+
+    def told(progress: CellProgress) -> None:
+        progress.server = sampler.latest()
+        display.update(progress)
+
     with Sampler(plan.base_url, names, host=options.runner != "endpoint") as sampler:
         outcome = run_cell(
             [*program, *words[1:]],
             env=env,
             folder=folder,
             cell_id=cell.id,
-            display_cb=display.update,
+            display_cb=told,
             silence_timeout_s=SILENCE_S,
             runs=cell.runs,
         )
