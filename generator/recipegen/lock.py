@@ -4,6 +4,7 @@ and writing it, and putting its pins into a completed recipe; asks nobody (`pins
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +49,9 @@ class Pin(Strict):
     resolved: Day
 
     @property
+    @abstractmethod
     def value(self) -> str:
         """The pin itself: a digest, a commit, a version or a hash."""
-        raise NotImplementedError
 
 
 class ImagePin(Pin):

@@ -17,8 +17,8 @@ from recipegen.lint.subject import Recipe
 from recipegen.results.report import ReportCell, load_benchmark, metric_values
 from recipegen.results.store import SERVER_LOG, CellRecord, load_run
 from recipegen.stats import warm_median
+from recipegen.workspace import LOG_LIMIT
 
-LOG_LIMIT = 256 << 20
 _ACCEPTANCE = re.compile(r"acceptance rate: ([0-9]{1,9}(?:\.[0-9]{1,9})?)%")
 _LENGTH = re.compile(r"Mean acceptance length: ([0-9]{1,9}(?:\.[0-9]{1,9})?)")
 """vLLM's line `SpecDecoding metrics: Mean acceptance length: 2.72, … Avg Draft acceptance rate: 86.1%`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipegen.engines import engine
 from recipegen.engines.benchy import bench_command
-from recipegen.results.store import CellRecord, RunWriter
+from recipegen.results.store import DOUBTFUL, CellRecord, RunWriter
 
 if TYPE_CHECKING:
     from recipegen.bench.corpora import StagedCorpus
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 SILENCE_S = 900.0
 """A prompt of 128k tokens takes minutes on a GB10, without a word from llama-benchy."""
-_DOUBTFUL = ("too-fast", "too-slow", "cold", "mixed")
 
 
 def measure_cell(
@@ -70,7 +69,7 @@ def measure_cell(
     if outcome.status == "done":
         lost = f", {outcome.failed_requests} requests failed" if outcome.failed_requests else ""
         verdict = _verdict(spec, plan.variant, folder / str(outcome.file), writer.record["host"], metrics)
-        doubt = f"; {verdict['verdict']}: {verdict['reasons'][0]}" if verdict["verdict"] in _DOUBTFUL else ""
+        doubt = f"; {verdict['verdict']}: {verdict['reasons'][0]}" if verdict["verdict"] in DOUBTFUL else ""
         display.cell_done(cell, summary_line(folder / str(outcome.file)) + lost + doubt)
     else:
         display.cell_failed(cell, outcome.error or "no reason known")

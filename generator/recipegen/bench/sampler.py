@@ -17,9 +17,9 @@ from typing import Any, Self
 from recipegen.bench.host_sampler import GpuWatch, Memory, read_memory
 from recipegen.bench.prometheus import HISTOGRAMS, POSITIONS, TIMEOUT_S, NoMetrics, Snapshot, fetch, parse
 from recipegen.files import write_atomic
+from recipegen.results.store import METRICS_FORMAT
 from recipegen.runners.http import server_root
 
-FORMAT = "recipegen-metrics/1"
 INTERVAL_S = 1.0
 MOST_POINTS = 600
 """Longer series are thinned out when they are stored; what follows from them is computed before."""
@@ -222,7 +222,7 @@ class Sampler:
         names = [*GAUGES, *COUNTERS, *(name for name in SECONDS if name in self._names)]
         positions = [gain for _, gain in sorted(_parts(series, POSITIONS), key=lambda part: _order(part[0]))]
         return {
-            "format": FORMAT,
+            "format": METRICS_FORMAT,
             "interval_s": self._interval,
             "started": self._started,
             "server": {

@@ -228,6 +228,8 @@ def _measure_variant(
         error = failure.message
         raise
     finally:
+        if guard and guard.error:
+            display.note(f"memory ran low, and the server could not be stopped: {guard.error}")
         clean_log(writer.folder / SERVER_LOG, plan.env, {str(options.models_dir): "${MODELS_DIR}"})
         writer.finish(status, error)
         display.close()

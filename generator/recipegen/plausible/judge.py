@@ -15,7 +15,7 @@ from recipegen.plausible.limits import Limits, limits_of
 from recipegen.plausible.samples import Benchmark, kept, median, stream_metric
 from recipegen.plausible.verdict import Finding, Judgement, judgement
 from recipegen.results.report import NEEDED, ReportCell, load_benchmark, load_report
-from recipegen.results.store import CellRecord, RunRecord, load_run
+from recipegen.results.store import METRICS_FORMAT, CellRecord, RunRecord, load_run
 from recipegen.spec.completed import Spec
 
 SLOW_SHARE = 0.1
@@ -28,7 +28,6 @@ LENGTH_TOLERANCE = 1.1
 PAIRED_FACTOR = 3.0
 """Prefill of one text and shape in one run that is this much faster the second time came from a cache; the mode of
 thinking, in which the two differ, changes a prompt by a few tokens."""
-METRICS_FORMAT = "recipegen-metrics/1"
 METRICS_LIMIT = 64 << 20
 _METRICS = ("tg_req_throughput", "peak_throughput", "e2e_ttft")
 

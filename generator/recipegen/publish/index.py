@@ -11,6 +11,7 @@ from recipegen.errors import EXIT_FINDINGS, Problem, RecipegenError, SpecError, 
 from recipegen.publish.entry import IndexEntry, headline_run
 from recipegen.publish.figures import NOTHING, cell_samples, conditions, number, table_head, table_row
 from recipegen.quoting import markdown_link, markdown_text
+from recipegen.results.store import DOUBTFUL
 from recipegen.stats import WARM_RULE, warm_median
 
 if TYPE_CHECKING:
@@ -34,10 +35,6 @@ _COLUMNS = (
 _TG, _PP = 128, 2048
 """Tokens that the columns are named after; a recipe whose headline cell has others says so in its cells."""
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-DOUBTFUL = ("too-fast", "too-slow", "cold", "mixed")
-"""Verdicts on a figure that the table shows beside it."""
 
 
 class RecordsBroken(SpecError):

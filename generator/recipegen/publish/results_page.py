@@ -17,9 +17,9 @@ from recipegen.publish.figures import (
     table_head,
     table_row,
 )
-from recipegen.publish.index import DOUBTFUL, RecordsBroken
+from recipegen.publish.index import RecordsBroken
 from recipegen.quoting import markdown_code, markdown_link, markdown_text
-from recipegen.results.store import RECORD, CellRecord, RunRecord, load_run, run_order
+from recipegen.results.store import DOUBTFUL, RECORD, CellRecord, RunRecord, load_run, run_order
 from recipegen.stats import WARM_RULE, Summary, summarize
 
 _ORIGINS = {

@@ -18,6 +18,10 @@ from recipegen.results.fast_json import decode
 from recipegen.results.scrub import Identity, assert_clean, identity_here, scrub
 
 FORMAT = "recipegen-run/1"
+METRICS_FORMAT = "recipegen-metrics/1"
+"""Of `<cell>.metrics.json`, what was sampled of server and host while a cell was measured."""
+DOUBTFUL = ("too-fast", "too-slow", "cold", "mixed")
+"""Verdicts on a cell's figures that stand beside them wherever they are shown."""
 RECORD = "run.json"
 SERVER_LOG = "server.log"
 RECORD_LIMIT = 8 * 1024 * 1024
