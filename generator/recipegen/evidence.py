@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import RecipegenError, Where
-from recipegen.publish.entry import entry_of, headline_run
+from recipegen.publish.entry import entry_of, headline_run, quality_of
+from recipegen.publish.figures import METRICS, MORE_METRICS
 from recipegen.results.report import ReportCell, load_benchmark, load_report, metric_values
 from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, run_order
 from recipegen.workspace import Workspace, variant_of
@@ -20,14 +21,7 @@ if TYPE_CHECKING:
     from recipegen.spec.completed import Spec
     from recipegen.stats.summary import Described
 
-METRICS = {
-    "tg": "tg_throughput",
-    "pp": "pp_throughput",
-    "ttfr": "ttfr",
-    "ttft": "e2e_ttft",
-    "tg_req": "tg_req_throughput",
-}
-"""Short names to llama-benchy's: tok/s, tok/s, ms, ms, tok/s of one request. The last two may be null."""
+EVERY_METRIC = METRICS | MORE_METRICS
 
 
 @dataclass(frozen=True)
@@ -66,15 +60,15 @@ class Evidence:
         return self.run.relative_to(self.folder).as_posix()
 
     def samples(self, metric: str) -> list[float]:
-        """Raw samples of a metric (a key of METRICS) in the order of measuring, the cold one included."""
-        return list(metric_values(dict(self.benchmark), METRICS[metric]))
+        """Raw samples of a metric (a key of EVERY_METRIC) in the order of measuring, the cold one included."""
+        return list(metric_values(dict(self.benchmark), EVERY_METRIC[metric]))
 
     @cached_property
     def figures(self) -> dict[str, Described]:
         """Statistics of the warm samples (stats.WARM_RULE), by metric; metrics without samples are left out."""
         from recipegen.stats.summary import describe
 
-        found = {metric: self.samples(metric) for metric in METRICS}
+        found = {metric: self.samples(metric) for metric in EVERY_METRIC}
         return {metric: describe(values) for metric, values in found.items() if values}
 
     @cached_property
@@ -95,8 +89,7 @@ class Evidence:
     @property
     def quality(self) -> str | None:
         """Verdict of the run's quality gate: pass, warn, fail; None where nobody asked."""
-        verdict = (self.record.get("quality") or {}).get("verdict")
-        return None if verdict is None else str(verdict)
+        return quality_of(self.record)
 
 
 def find_evidence(
@@ -173,5 +166,5 @@ def _read(
 ) -> Evidence:
     shape = ReportCell(cell["pp"], cell["tg"], cell["depth"], cell["concurrency"], False)
     path = run / str(cell["file"])
-    benchmark = load_benchmark(path, shape, cell["sha256"], METRICS.values())
+    benchmark = load_benchmark(path, shape, cell["sha256"], EVERY_METRIC.values())
     return Evidence(spec, folder, run, record, cell, load_report(path), benchmark, baseline)

@@ -114,10 +114,29 @@ def headline_run(entry: IndexEntry) -> Chosen | None:
     return other
 
 
+def failed_quality(entry: IndexEntry) -> bool:
+    """Whether the headline was measured on a server that did not answer rightly.
+
+    Raises:
+        RecipegenError: a record cannot be read.
+    """
+    records = map(load_run, iter_runs(entry.folder))
+    return any(_measured_cell(entry, one) and quality_of(one) == "fail" for one in records)
+
+
+def quality_of(record: RunRecord) -> str | None:
+    """Verdict of a run's quality gate: pass, warn, fail; None where nobody asked."""
+    verdict = (record.get("quality") or {}).get("verdict")
+    return None if verdict is None else str(verdict)
+
+
 def _headline_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:
+    # A fast server that answers nonsense makes no row.
+    return None if quality_of(record) == "fail" else _measured_cell(entry, record)
+
+
+def _measured_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:
     if record["variant"] != entry.headline or record["status"] not in ("complete", "partial"):
         return None
-    if (record.get("quality") or {}).get("verdict") == "fail":
-        return None  # a fast server that answers nonsense makes no row
     done = (c for c in record["cells"] if c["id"] == entry.cell_id and c["status"] == "done")
     return next(done, None)
