@@ -175,7 +175,7 @@ def test_a_real_report(tmp_path: Path) -> None:
     got = row(one)
     assert (got["tg"], got["pp"]) == (
         "103.60 (81.98–180.37, n=29, wide-interval)",
-        "847.14 (820.00–856.12, n=29, pp128)",
+        "847.14 (835.01–855.15, n=29, pp128)",
     )
     assert got["published"] == "tg128 [102.05](https://example.org/result) ¹"
 
