@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recipegen.cli import json_option, root_option
+from recipegen.cli import json_option, plain, root_option
 from recipegen.cli.kits import require_rendered
 from recipegen.errors import EXIT_MEASUREMENT, CheckFailed, RecipegenError
 from recipegen.workspace import Workspace, require_one_machine, variant_of
 
 if TYPE_CHECKING:
     from recipegen.spec.completed import PlannedCell, Spec
+    from recipegen.trial import Trial
 
 
 @click.command("bench")
@@ -39,8 +40,17 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with the same run where it stopped; finished cells stay.")
 @click.option("--retries", type=click.IntRange(0, 10), default=1, help="Further tries of a cell that fails.  [1]")
 @click.option(
-    "--ab", "rounds", type=click.IntRange(2, 100), metavar="N", help="Measure the variants in turn, N rounds."
+    "--ab", "rounds", type=click.IntRange(2, 100), metavar="N", help="Measure two variants in turn, N rounds."
 )
+@click.option(
+    "--set",
+    "flags",
+    metavar="FLAG=VALUE",
+    multiple=True,
+    help="Measure the variant with this flag changed; with --ab, beside the variant as it is. Repeatable.",
+)
+@click.option("--unset", metavar="FLAG", multiple=True, help="Likewise, without this flag; repeatable.")
+@click.option("--set-env", metavar="VAR=VALUE", multiple=True, help="Likewise, with this variable of the server.")
 @click.option("--runs", type=click.IntRange(1, 10_000), help="Runs of each cell; the recipe's by default.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the server on this host.")
 @click.option(
@@ -64,6 +74,9 @@ def bench_command(
     resume: bool,
     retries: int,
     rounds: int | None,
+    flags: tuple[str, ...],
+    unset: tuple[str, ...],
+    set_env: tuple[str, ...],
     runs: int | None,
     port: int | None,
     models_dir: Path | None,
@@ -83,7 +96,8 @@ def bench_command(
       recipegen bench qwen36-35b-dflash --variant dflash --variant ar
       recipegen bench smoke-llamacpp --runner local --runs 3
       recipegen bench qwen36-35b-dflash --profile longctx --resume
-      recipegen bench qwen36-35b-dflash --ab 3 --variant ar --variant dflash --profile quick
+      recipegen bench qwen36-35b-dflash --ab 6 --variant ar --variant dflash --profile quick
+      recipegen bench qwen36-35b-dflash --ab 6 --variant dflash --set max-num-seqs=8
       recipegen bench qwen36-35b-dflash --base-url http://127.0.0.1:8000 --cell pp128-tg128
     """
     from recipegen.bench.display import display_for
@@ -95,18 +109,23 @@ def bench_command(
         raise click.UsageError("--base-url names a server that is there already: it goes with --runner endpoint only")
     workspace = Workspace.open(root)
     spec = workspace.runnable(name)
-    kit_sha256 = require_rendered(workspace, name)
+    spec_sha256, kit_sha256 = spec.sha256, require_rendered(workspace, name)
+    chosen_variants = _variants(spec, variants, one=bool(runner == "endpoint" or base_url))
+    trial = _trial(chosen_variants, flags, unset, set_env)
+    if trial is not None:
+        workspace = workspace.trying(name, trial)
+        spec = workspace.runnable(name)
+        chosen_variants = (trial.of, trial.name) if rounds else (trial.name,)
+    if rounds is not None and (resume or len(chosen_variants) != 2):
+        message = "--ab takes two variants in turn: name both with --variant, or one and --set; it cannot be resumed"
+        raise click.UsageError(message)
     warn_of_errors(workspace, name)
-    meant = tuple(key for key, variant in spec.variants.items() if variant.measure)
-    if (runner == "endpoint" or base_url) and len(variants) != 1 and len(meant) != 1:
-        raise click.UsageError(f"a running server is of one variant: --variant {'|'.join(spec.variants)}")
     given: dict[str, Any] = {"models_dir": models_dir} if models_dir else {}
     chosen = "endpoint" if base_url else runner or "docker"
     if chosen != "endpoint":
         require_one_machine(spec)
-    chosen_variants = tuple(variant_of(spec, variant) for variant in variants) or meant
-    if rounds is not None and (resume or len(chosen_variants) != 2):
-        raise click.UsageError("--ab takes two variants in turn: name both with --variant; it cannot be resumed")
+    elif trial is not None:
+        raise click.UsageError("the flags of a server that is running cannot be changed: no --set with --base-url")
     planned = {
         variant: choose_cells(spec, cells, runs, _of_profile(spec, variant, profile)) for variant in chosen_variants
     }
@@ -120,6 +139,8 @@ def bench_command(
         retries=retries,
         options=HostOptions(runner=chosen, port=port, base_url=base_url, **given),  # type: ignore[arg-type]
         kit_sha256=kit_sha256,
+        spec_sha256=spec_sha256,
+        trial=trial,
         machine=machine,
         base_image=base_image,
         build_network=network,
@@ -138,6 +159,8 @@ def bench_command(
             click.echo(json.dumps({"event": "run", **asdict(outcome), "folder": str(outcome.folder)}))
         else:
             click.echo(f"{name}/{outcome.variant}: {outcome.status}, {outcome.folder}")
+    if rounds and all(outcome.status == "complete" for outcome in outcomes):
+        _compare(name, chosen_variants, [outcome.folder.parent.name for outcome in outcomes], root, as_json)
     if not as_json:
         _judge(workspace, name, [outcome.folder for outcome in outcomes])
     failed = [outcome for outcome in outcomes if outcome.status != "complete" and outcome.error]
@@ -147,6 +170,41 @@ def bench_command(
             hint=f"what was measured is kept in {failed[0].folder}",
             exit_code=EXIT_MEASUREMENT,
         )
+
+
+def _variants(spec: Spec, named: tuple[str, ...], *, one: bool) -> tuple[str, ...]:
+    """The variants to measure: those named, else all that are meant to be; of a running server it must be one."""
+    chosen = tuple(variant_of(spec, variant) for variant in named)
+    chosen = chosen or tuple(key for key, variant in spec.variants.items() if variant.measure)
+    if one and len(chosen) != 1:
+        raise click.UsageError(f"a running server is of one variant: --variant {'|'.join(spec.variants)}")
+    return chosen
+
+
+def _trial(
+    variants: tuple[str, ...], flags: tuple[str, ...], unset: tuple[str, ...], env: tuple[str, ...]
+) -> Trial | None:
+    """What --set, --unset and --set-env change; they change one variant."""
+    from recipegen.trial import parse_trial
+
+    trial = parse_trial(variants[0], flags, unset, env) if variants else None
+    if trial is not None and len(variants) != 1:
+        raise click.UsageError(f"--set changes one variant: name it, as in --variant {variants[0]}")
+    return trial
+
+
+def _compare(name: str, variants: tuple[str, ...], machines: list[str], root: Path | None, as_json: bool) -> None:
+    """What the rounds just measured say of the two."""
+    from recipegen.cli.compare import comparison
+    from recipegen.publish.compare import compare_sides
+    from recipegen.publish.sides import find_side
+
+    a, b = (find_side(f"{name}/{variant}@{machines[0]}", root) for variant in variants)
+    found = compare_sides(a, b)
+    if as_json:
+        click.echo(json.dumps({"event": "comparison", **found.as_data()}))
+    else:
+        click.echo(plain("\n".join(comparison(found))))
 
 
 def _of_profile(spec: Spec, variant: str, profile: str | None) -> tuple[PlannedCell, ...] | None:
