@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import RecipegenError, Where
-from recipegen.publish.entry import entry_of, headline_run, quality_of
+from recipegen.publish.entry import entry_of, headline_run
 from recipegen.publish.figures import METRICS, MORE_METRICS
 from recipegen.results.report import ReportCell, load_benchmark, load_report, metric_values
-from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, run_order
+from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, quality_of, run_order
 from recipegen.workspace import Workspace, variant_of
 
 if TYPE_CHECKING:

@@ -61,12 +61,13 @@ class Request:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What became of one variant."""
+    """What became of one variant; `quality` is the verdict of the quality gate, None where nothing was asked."""
 
     variant: str
     folder: Path
     status: RunStatus
     error: str | None
+    quality: str | None = None
 
 
 def choose_cells(

@@ -11,7 +11,16 @@ from recipegen.bench.measured import measure_cell
 from recipegen.bench.resume import earlier_run, in_order, require_same_server, resumed_writer, run_identity
 from recipegen.engines import engine
 from recipegen.errors import MeasurementFailed, RecipegenError
-from recipegen.results.store import SERVER_LOG, CellRecord, RunRecord, RunStatus, RunWriter, new_run, status_of
+from recipegen.results.store import (
+    SERVER_LOG,
+    CellRecord,
+    RunRecord,
+    RunStatus,
+    RunWriter,
+    new_run,
+    quality_of,
+    status_of,
+)
 from recipegen.runners.base import Server, every_ten_seconds, wait_ready
 from recipegen.runners.plan import model_facts, plan_server, runs_on, server_of
 
@@ -43,7 +52,7 @@ def measure_variant(
     earlier = earlier_run(request.folder, record["identity"]) if request.resume else None
     if earlier is not None and earlier[1]["status"] == "complete" and request.options.runner != "endpoint":
         display.note(f"{variant}: measured already, in {earlier[0].name}")
-        return RunOutcome(variant, earlier[0], "complete", None)
+        return RunOutcome(variant, earlier[0], "complete", None, quality_of(earlier[1]))
     if request.resume and earlier is None:
         display.note(f"{variant}: no run of this very identity is there: measuring anew")
     usable = earlier is not None and earlier[1]["status"] != "complete"
@@ -67,7 +76,7 @@ def measure_variant(
         status = status or status_of(writer.record["cells"], {cell.id for cell in request.cells[variant]})
         writer.finish(status, error)
         display.close()
-    return RunOutcome(variant, writer.folder, status, error)
+    return RunOutcome(variant, writer.folder, status, error, quality_of(writer.record))
 
 
 def _new_record(request: Request, variant: str) -> RunRecord:

@@ -275,6 +275,12 @@ def done_cells(record: RunRecord) -> list[CellRecord]:
     return [cell for cell in record["cells"] if cell["status"] == "done"]
 
 
+def quality_of(record: RunRecord) -> str | None:
+    """Verdict of a run's quality gate: pass, warn, fail; None where nobody asked."""
+    verdict = (record.get("quality") or {}).get("verdict")
+    return None if verdict is None else str(verdict)
+
+
 def status_of(cells: list[CellRecord], planned: set[str]) -> RunStatus:
     """What a run came to: every planned cell done, some cells, or none."""
     done = {cell["id"] for cell in cells if cell["status"] == "done"}
