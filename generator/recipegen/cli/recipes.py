@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from recipegen.cli import json_option, root_option
+from recipegen.cli import json_option, plain, root_option
 from recipegen.errors import CheckFailed, RecipegenError
 from recipegen.workspace import Workspace
+
+if TYPE_CHECKING:
+    from recipegen.hub.first import FirstRecipe
 
 
 @click.command("init")
@@ -48,11 +51,17 @@ def new_command(name: str, preset: str | None, source: str | None, model: str | 
     if sum(option is not None for option in (preset, source, model)) > 1:
         raise click.UsageError("--preset, --from and --model exclude each other")
     from recipegen.publish.tables import write_index
-    from recipegen.scaffold import new_recipe
+    from recipegen.scaffold import new_from_hub, new_recipe
 
     workspace = Workspace.open(root)
-    folder, kit = new_recipe(workspace, name, preset=preset, source=source, model=model)
+    first = None
+    if model is not None:
+        folder, kit, first = new_from_hub(workspace, name, model)
+    else:
+        folder, kit = new_recipe(workspace, name, preset=preset, source=source)
     click.echo(f"wrote {folder / 'recipe.yaml'} and rendered {len(kit)} files beside it")
+    if first is not None:
+        _tell(workspace, name, first)
     missing = workspace.spec(name).missing
     if missing:
         click.echo(f"it is a record: a run would need what stands under `missing` in {folder / 'recipe.yaml'}")
@@ -63,6 +72,27 @@ def new_command(name: str, preset: str | None, source: str | None, model: str | 
     except RecipegenError as error:
         # The recipe is there all the same; another one, or a record, keeps the table from being written.
         click.echo(f"INDEX.md has no row for it yet ({error.message}); `recipegen index` says why")
+
+
+def _tell(workspace: Workspace, name: str, first: FirstRecipe) -> None:
+    """What is known of a hub model, what is open, whether it fits, what the linter says."""
+    from recipegen.cli.lint import print_findings
+
+    for fact in first.facts:
+        click.echo(f"  {plain(fact)}")
+    for text in first.open:
+        click.echo(f"  {click.style('note:', fg='yellow')} {plain(text)}")
+    for variant, found in first.estimates.items():
+        click.echo(f"fit {variant}: {found.verdict} ({plain(found.reason)})")
+    findings = workspace.findings(name)
+    print_findings(findings, least="warning")
+    hints = sum(finding.severity == "info" and finding.silenced is None for finding in findings)
+    if hints:
+        click.echo(f"{hints} hint{'s' * (hints != 1)} more: recipegen lint {name}")
+    if first.known.presets:
+        click.echo(f"a preset serves this repository, the better start: recipegen new {first.known.presets[0]}")
+    elif first.known.siblings:
+        click.echo(f"presets with other weights of this model: {', '.join(first.known.siblings)}")
 
 
 @click.command("list")
