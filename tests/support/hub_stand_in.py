@@ -1,7 +1,8 @@
-"""The Hugging Face hub on a loopback port: models with their files, datasets that take commits, as huggingface_hub asks.
+"""The Hugging Face hub on a loopback port: models with their files, datasets that take commits, as huggingface_hub
+asks.
 
-Answers as the hub's API does (paths, X-Error-Code, Git LFS batch API). Not here: Xet storage, which the hub's client uses
-unless HF_HUB_DISABLE_XET is set.
+Answers as the hub's API does (paths, X-Error-Code, Git LFS batch API). Not here: Xet storage, which the hub's client
+uses unless HF_HUB_DISABLE_XET is set.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tests.support.lock_stand_in import Reply, Serving
 
 SHA = "1234567890" * 4
 TOKEN = "hf_" + "CanaryCanaryCanaryCanary" + "42"
-"""What must be found nowhere but in the Authorization header; put together so that no scanner takes it for a real one."""
+"""What must be found nowhere but in the Authorization header; put together, so that no scanner finds it here."""
 
 
 @dataclass
@@ -97,7 +98,8 @@ class HubWorld:
         if model is None or (model.info.get("private") and not known):
             return Reply(401, b"{}", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
         siblings = [
-            {"rfilename": path, "size": data if isinstance(data, int) else len(data)} for path, data in model.files.items()
+            {"rfilename": path, "size": data if isinstance(data, int) else len(data)}
+            for path, data in model.files.items()
         ]
         info = {"_id": "x", "id": hf_id, "modelId": hf_id, "tags": [], "sha": SHA, "gated": False, "private": False}
         return _json({**info, "siblings": siblings, **model.info})
@@ -156,9 +158,11 @@ class HubWorld:
         if what == "commit":
             return self._commit(f"{owner}/{name}", branch, dataset, body)
         if what == "paths-info":
-            wanted = json.loads(body)["paths"]
+            wanted = parse_qs(body.decode())["paths"]  # a form, not JSON
             found = [
-                {"type": "file", "path": path, "size": len(files[path]), "oid": "0" * 40} for path in wanted if path in files
+                {"type": "file", "path": path, "size": len(files[path]), "oid": "0" * 40}
+                for path in wanted
+                if path in files
             ]
             return _json(found)
         return Reply(404, b"{}")

@@ -1,5 +1,5 @@
-"""Asking the hub: what it says of a model, small files of it, the commit behind a name. Owns bounds, the token's way and
-the words of a refusal; knows not what a file means.
+"""Asking the hub: what it says of a model, small files of it, the commit behind a name. Owns bounds, the token's way
+and the words of a refusal; knows not what a file means.
 
 Asked for through `recipegen.web` instead of with the hub's own client, which reads an answer of any size.
 """
@@ -57,8 +57,8 @@ def describe(hf_id: str) -> Described:
     if not isinstance(data, dict):
         raise _nonsense(hf_id, "no description")
     name = data.get("id")
-    renamed = isinstance(name, str) and re.fullmatch(HF_ID, name) and len(name) <= 96
-    return Described(name if renamed else hf_id, _commit(data.get("sha"), hf_id), _files(data.get("siblings")), data)
+    named = name if isinstance(name, str) and re.fullmatch(HF_ID, name) and len(name) <= 96 else hf_id
+    return Described(named, _commit(data.get("sha"), hf_id), _files(data.get("siblings")), data)
 
 
 def small_file(model: Described, path: str, limit: int) -> bytes | None:
@@ -70,7 +70,9 @@ def small_file(model: Described, path: str, limit: int) -> bytes | None:
     """
     if path not in model.files:
         return None
-    too_large = RecipegenError(f"{path} of {model.hf_id} is larger than {limit / (1 << 20):g} MiB: not what it is called")
+    too_large = RecipegenError(
+        f"{path} of {model.hf_id} is larger than {limit / (1 << 20):g} MiB: not what it is called"
+    )
     if (model.files[path] or 0) > limit:
         raise too_large  # known before a byte of it is fetched
     try:

@@ -20,8 +20,16 @@ CONTEXT = 65536
 """Tokens; what most agents need, where model and machine bear it."""
 _GGUF_SHARE = 0.8
 _TOKENS = {"dflash": 15, "mtp": 1, "eagle3": 3}
-"""Drafted tokens where no preset names a number: all of DFlash's block of 16 but the given one; the least for others."""
-_TOKENIZER_FILES = ("tokenizer*", "*.tiktoken", "tekken.json", "vocab*", "merges.txt", "special_tokens_map.json", "config.json")
+"""Drafted tokens where no preset names a number: all of DFlash's block of 16 but the given one, few for others."""
+_TOKENIZER_FILES = (
+    "tokenizer*",
+    "*.tiktoken",
+    "tekken.json",
+    "vocab*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "config.json",
+)
 _NOTES = {
     "gpu-memory-utilization": "CPU and GPU share the memory: the rest is for the system and for what else runs.",
     "max-num-seqs": "Four requests at a time; every further place costs KV cache.",
@@ -121,7 +129,9 @@ def _llama_cpp(
     if model.base_models:
         base = model.base_models[0]
         models["tokenizer"] = {"hf_id": base, "role": "tokenizer", "files": list(_TOKENIZER_FILES)}
-        comments["models", "tokenizer"] = "llama-benchy counts tokens with it; a GGUF repository carries none of its own"
+        comments["models", "tokenizer"] = (
+            "llama-benchy counts tokens with it; a GGUF repository carries none of its own"
+        )
     else:
         said.append("No base model is named, so no tokenizer is known: declare one under models before you measure.")
     comments["image", "base"] = "CUDA 13.0: matrix products of llama.cpp built on 13.2 and 13.3 were wrong on a GB10"
@@ -155,9 +165,7 @@ def _llama_cpp(
     }
 
 
-def _vllm(
-    model: HubModel, known: Known, nodes: int, comments: dict[Place, str], said: list[str]
-) -> dict[str, Any]:
+def _vllm(model: HubModel, known: Known, nodes: int, comments: dict[Place, str], said: list[str]) -> dict[str, Any]:
     if known.base:
         preset, recipe = known.base
         body = _of_preset(recipe)
@@ -183,8 +191,8 @@ def _vllm(
             comments["image", "patches"] = "does nothing where the engine counts the drafter's layers right already"
     if model.own_code and "trust-remote-code" not in body["engine"]["flags"]:
         said.append(
-            "config.json names code of the repository's own (auto_map). This recipe does not let the server run it: where "
-            "vLLM asks for it, read that code, then set trust-remote-code: true."
+            "config.json names code of the repository's own (auto_map). This recipe does not let the server run it: "
+            "where vLLM asks for it, read that code, then set trust-remote-code: true."
         )
     return body
 
@@ -251,7 +259,9 @@ def _native(model: HubModel, known: Known) -> int | None:
 def _context_note(model: HubModel, known: Known) -> str:
     native = _native(model, known)
     if native is None:
-        return f"Neither the hub nor the catalog says how long a context the model bears; {CONTEXT} is a guess to correct."
+        return (
+            f"Neither the hub nor the catalog says how long a context the model bears; {CONTEXT} is a guess to correct."
+        )
     if native <= CONTEXT:
         return "All that the model was trained for."
     return f"The model was trained for {native}; this much suits most agents and leaves memory free."
@@ -284,14 +294,20 @@ def _speculation(
             else "whether the checkpoint holds their tensors, the server's log tells"
         )
         count = model.heads.count
-        variant["notes"] = f"config.json names {count} prediction head{'s' * (count != 1)}; {seen}. Measure it against ar."
+        variant["notes"] = (
+            f"config.json names {count} prediction head{'s' * (count != 1)}; {seen}. Measure it against ar."
+        )
         yield "mtp", variant, {}
     elif model.heads:
         said.append(
-            "config.json names prediction heads (MTP), but the checkpoint's index lists no tensors of them: no mtp variant."
+            "config.json names prediction heads (MTP), but the checkpoint's index lists no tensors of them: "
+            "no mtp variant."
         )
     elif known.facts and known.facts.mtp and model.config:
-        said.append("The model was trained with prediction heads (MTP), but this checkpoint's config.json names none: no mtp variant.")
+        said.append(
+            "The model was trained with prediction heads (MTP), but this checkpoint's config.json names none: "
+            "no mtp variant."
+        )
 
 
 def _variant(

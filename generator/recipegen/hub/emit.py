@@ -1,5 +1,5 @@
-"""A recipe as YAML that people go on editing: blocks, short leaves in one line, comments at their keys. Owns the layout;
-every text is escaped by `quoting`."""
+"""A recipe as YAML that people go on editing: blocks, short leaves in one line, comments at their keys. Owns the
+layout; every text is escaped by `quoting`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,12 @@ def _entry(key: str, value: Any, above: Place, comments: Mapping[Place, str]) ->
     if folded:
         yield f"{pad}{_key(key)}: >-"
         yield from textwrap.wrap(
-            value, WIDTH, initial_indent=f"{pad}  ", subsequent_indent=f"{pad}  ", break_long_words=False, break_on_hyphens=False
+            value,
+            WIDTH,
+            initial_indent=f"{pad}  ",
+            subsequent_indent=f"{pad}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
     else:
         yield line
@@ -77,7 +82,12 @@ def _short(value: Mapping[str, Any], place: Place) -> bool:
 def _comment(text: str, pad: str) -> list[str]:
     lead = f"{pad}# "
     return textwrap.wrap(
-        comment_text(text), WIDTH, initial_indent=lead, subsequent_indent=lead, break_long_words=False, break_on_hyphens=False
+        comment_text(text),
+        WIDTH,
+        initial_indent=lead,
+        subsequent_indent=lead,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

@@ -1,5 +1,5 @@
-"""What the hub's files say of a model: size, licence, architecture, context, experts, prediction heads. Owns the reading
-of their shapes; what no file says is None, and `unknown` says so in words."""
+"""What the hub's files say of a model: size, licence, architecture, context, experts, prediction heads. Owns the
+reading of their shapes; what no file says is None, and `unknown` says so in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,14 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tiktoken.model", "tekken.js
 _MTP_KEYS = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules", "num_mtp_layers", "mtp_num_layers")
 """Numbers of prediction heads: DeepSeek, GLM and Nemotron; Qwen3.5; MiniMax; others."""
 _MTP_TENSOR = re.compile(r"(?:^|\.)(?:mtp(?:_layers|_block)?|nextn|mtp_predictor)\.")
-_WINDOWS = ("max_position_embeddings", "max_sequence_length", "max_seq_len", "model_max_length", "seq_length", "n_positions")
+_WINDOWS = (
+    "max_position_embeddings",
+    "max_sequence_length",
+    "max_seq_len",
+    "model_max_length",
+    "seq_length",
+    "n_positions",
+)
 _PACKED = ("U8", "I8", "U4", "I4", "I32", "F4", "F8_E8M0")
 """Types that hold several numbers, or scales: a count of them is no count of parameters."""
 _DUPLICATE = re.compile(r"(?:consolidated|original)[^/]*\.safetensors")

@@ -1,5 +1,5 @@
-"""From a hub model to a first recipe: the machine that holds it, a context that fits, nothing in it that the linter calls
-an error. Owns that choosing; writes no file."""
+"""From a hub model to a first recipe: the machine that holds it, a context that fits, nothing in it that the linter
+calls an error. Owns that choosing; writes no file."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def first_recipe(name: str, hf_id: str, patches: Mapping[str, Patch]) -> FirstRe
     if gaps := [gap for gap in unknown(model) if not told.get(gap)]:
         said.append(f"Not said by any file of the repository: {', '.join(gaps)}.")
     if known.how is None:
-        said.append("The catalog does not know this model: parsers, drafters and image are not chosen by anybody's experience.")
+        said.append(
+            "The catalog does not know this model: parsers, drafters and image are not chosen by anybody's experience."
+        )
     elif known.how == "shape" and known.facts:
         said.append(
             f"Recognised by the shape of its layers alone, as {known.facts.id}'s: parsers and image are that family's, "
@@ -81,14 +83,18 @@ def first_recipe(name: str, hf_id: str, patches: Mapping[str, Patch]) -> FirstRe
     facts = tuple(_facts(model, known))
     text = _text(chosen, [*_head(model, known), " ".join(facts), *said])
     spec = _complete(text)[1]
-    return FirstRecipe(text, model, known, facts, tuple(said), {key: _estimate(spec, key, model) for key in spec.variants})
+    return FirstRecipe(
+        text, model, known, facts, tuple(said), {key: _estimate(spec, key, model) for key in spec.variants}
+    )
 
 
 def _servable(model: HubModel) -> None:
     """Refuse what is on the hub and no server serves by itself."""
     if model.adapter:
         base = f": {model.base_models[0]}" if model.base_models else ""
-        raise RecipegenError(f"{model.hf_id} is an adapter (LoRA), not a model", hint=f"start from its base model{base}")
+        raise RecipegenError(
+            f"{model.hf_id} is an adapter (LoRA), not a model", hint=f"start from its base model{base}"
+        )
     target = target_of_drafter(model.hf_id)
     if model.drafter or target:
         hint = f"start from its target: recipegen new NAME --model {target}" if target else "start from its target"
@@ -114,7 +120,9 @@ def _on_a_machine(name: str, model: HubModel, known: Known) -> Draft:
                 why = f"{model.weights_gb or 0:g} GB of weights are more than fewer boxes hold beside a cache"
                 return replace(made, comments={**made.comments, ("hardware",): why})
             return made
-    return replace(made, said=(*made.said, "It does not fit into four DGX Spark either, as far as the estimate can tell."))
+    return replace(
+        made, said=(*made.said, "It does not fit into four DGX Spark either, as far as the estimate can tell.")
+    )
 
 
 def _too_large(found: Estimate, model: HubModel, nodes: int) -> bool:
@@ -141,7 +149,10 @@ def _with_context(made: Draft, model: HubModel) -> Draft:
     if length is None:
         return made
     engine = made.data["engine"]
-    notes = {**engine.get("notes", {}), key: f"{own} do not fit into the machine's memory, as far as `recipegen fit` can tell."}
+    notes = {
+        **engine.get("notes", {}),
+        key: f"{own} do not fit into the machine's memory, as far as `recipegen fit` can tell.",
+    }
     data = {**made.data, "engine": {**engine, "flags": {**flags, key: length}, "notes": notes}}
     return replace(made, data=data)
 
@@ -153,18 +164,20 @@ def _without_errors(made: Draft, lint: Callable[[Draft], tuple[LintRecipe, list[
         recipe, findings = lint(made)
         errors = [finding for finding in findings if finding.severity == "error" and finding.silenced is None]
         everywhere = {finding.rule.id for finding in errors if made.data["headline"] in finding.variants}
-        cut = next(((place, finding) for finding in errors if (place := _culprit(made, recipe, finding, everywhere))), None)
+        cut = next(
+            ((place, finding) for finding in errors if (place := _culprit(made, recipe, finding, everywhere))), None
+        )
         if cut is None:
             break
         place, finding = cut
         made = replace(made, data=_without(made.data, place))
-        dropped.append(f"Left out: {place[-1]}. {finding.message[:1].upper()}{finding.message[1:]} ({finding.rule.id}).")
+        dropped.append(
+            f"Left out: {place[-1]}. {finding.message[:1].upper()}{finding.message[1:]} ({finding.rule.id})."
+        )
     return made, dropped
 
 
-def _culprit(
-    made: Draft, recipe: LintRecipe, finding: Finding, everywhere: Collection[str]
-) -> tuple[str, ...] | None:
+def _culprit(made: Draft, recipe: LintRecipe, finding: Finding, everywhere: Collection[str]) -> tuple[str, ...] | None:
     """The variant or the common flag that a finding blames, where a recipe can do without it.
 
     Args:
@@ -175,7 +188,11 @@ def _culprit(
     for path, where in recipe.document.places.items():
         if where == finding.where and len(path) >= 3 and path[:2] == ("engine", "flags"):
             flag = str(path[2])
-            return ("engine", "flags", flag) if flag not in ("max-model-len", "ctx-size", "gpu-memory-utilization") else None
+            return (
+                ("engine", "flags", flag)
+                if flag not in ("max-model-len", "ctx-size", "gpu-memory-utilization")
+                else None
+            )
     return None
 
 
@@ -187,10 +204,16 @@ def _without(data: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
         if found.get("baseline") == place[1]:
             found["baseline"] = found["headline"]
         named = str(variants) + str(data["engine"])
-        models = {key: body for key, body in data.get("models", {}).items() if body["role"] != "drafter" or f"'{key}'" in named}
+        models = {
+            key: body
+            for key, body in data.get("models", {}).items()
+            if body["role"] != "drafter" or f"'{key}'" in named
+        }
         return {**found, "models": models} if models else {key: body for key, body in found.items() if key != "models"}
     engine = data["engine"]
-    less = {part: {key: one for key, one in engine.get(part, {}).items() if key != place[2]} for part in ("flags", "notes")}
+    less = {
+        part: {key: one for key, one in engine.get(part, {}).items() if key != place[2]} for part in ("flags", "notes")
+    }
     return {**data, "engine": {**engine, **less}}
 
 
@@ -231,8 +254,8 @@ def _estimate(
 
 def _head(model: HubModel, known: Known) -> Iterator[str]:
     yield (
-        f"A first recipe for {model.hf_id}, made by `recipegen new --model` from what its files on the hub and the catalog "
-        "say. Nobody has run it yet: look through flags and image before a long build."
+        f"A first recipe for {model.hf_id}, made by `recipegen new --model` from what its files on the hub and the "
+        "catalog say. Nobody has run it yet: look through flags and image before a long build."
     )
     if known.presets or known.siblings:
         yield f"Presets of this model: {', '.join([*known.presets, *known.siblings])}."

@@ -234,7 +234,14 @@ def _by_bits(method: str, bits: Any, source: str) -> Quantization:
 def _words(section: Mapping[str, Any]) -> list[str]:
     """Labels whose sign stands in a section of a shape that is not known here, at most two levels down."""
     text = " ".join(_scalars(section, 4)).lower()
-    signs = (("nvfp4", "NVFP4"), ("mxfp4", "MXFP4"), ("fp8", "FP8"), ("float8", "FP8"), ("int8", "INT8"), ("int4", "INT4"))
+    signs = (
+        ("nvfp4", "NVFP4"),
+        ("mxfp4", "MXFP4"),
+        ("fp8", "FP8"),
+        ("float8", "FP8"),
+        ("int8", "INT8"),
+        ("int4", "INT4"),
+    )
     return [label for sign, label in signs if sign in text]
 
 
