@@ -95,6 +95,11 @@ def _plain(name: str, kind: str, layers: int, hidden: int, heads: int, kv: int, 
     }
 
 
+def _with(config: dict[str, Any], section: dict[str, Any]) -> dict[str, Any]:
+    """A config of a quantized checkpoint."""
+    return {**config, "quantization_config": section}
+
+
 def _group(bits: int, kind: str, size: int | None, inputs: Mapping[str, Any] | None) -> dict[str, Any]:
     weights = {"num_bits": bits, "type": kind, "group_size": size, "strategy": "group" if size else "channel"}
     return {"targets": ["Linear"], "weights": weights, "input_activations": inputs, "output_activations": None}
@@ -141,6 +146,7 @@ _GPT_OSS = _plain(
     quantization_config={"quant_method": "mxfp4"},
     layer_types=["sliding_attention", "full_attention"] * 18,
 )
+_QWEN3_8B = _plain("Qwen3ForCausalLM", "qwen3", 36, 4096, 32, 8, head_dim=128, max_position_embeddings=40960)
 _GEMMA = {
     "architectures": ["Gemma4ForConditionalGeneration"],
     "model_type": "gemma4",
@@ -171,12 +177,7 @@ CASES: dict[str, Case] = {
         "compressed-tensors",
         family="qwen3.6",
         info=_base("Qwen/Qwen3.6-35B-A3B"),
-        files={
-            "config.json": {
-                **_QWEN36_35B,
-                "quantization_config": _compressed("nvfp4-pack-quantized", _group(4, "float", 16, _FP4)),
-            }
-        },
+        files={"config.json": _with(_QWEN36_35B, _compressed("nvfp4-pack-quantized", _group(4, "float", 16, _FP4)))},
         context=262144,
         variants=("dflash", "ar", "mtp"),
         image="dgx-vllm-eugr-nightly",
@@ -189,10 +190,7 @@ CASES: dict[str, Case] = {
         family="qwen3.6",
         info=_base("Qwen/Qwen3.6-35B-A3B"),
         files={
-            "config.json": {
-                **_QWEN36_35B,
-                "quantization_config": _compressed("nvfp4-pack-quantized", _group(4, "float", 16, _FP4)),
-            },
+            "config.json": _with(_QWEN36_35B, _compressed("nvfp4-pack-quantized", _group(4, "float", 16, _FP4))),
             "model.safetensors.index.json": _index("model.layers.0.mlp.up.weight", "lm_head.weight"),
         },
         variants=("ar", "dflash"),
@@ -268,12 +266,7 @@ CASES: dict[str, Case] = {
         family="gemma4",
         info=_base("google/gemma-4-31B-it"),
         image="gemma4-cu130",
-        files={
-            "config.json": {
-                **_GEMMA,
-                "quantization_config": _compressed("float-quantized", _group(8, "float", None, _FP8)),
-            }
-        },
+        files={"config.json": _with(_GEMMA, _compressed("float-quantized", _group(8, "float", None, _FP8)))},
     ),
     "nvidia/Gemma-4-31B-IT-NVFP4": Case(
         _shards(5, 21),
@@ -469,12 +462,7 @@ CASES: dict[str, Case] = {
         family="llama3.3",
         image="nvcr.io/nvidia/vllm:26.04",
         info=_base("meta-llama/Llama-3.3-70B-Instruct"),
-        files={
-            "config.json": {
-                **_LLAMA,
-                "quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm"},
-            }
-        },
+        files={"config.json": _with(_LLAMA, {"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm"})},
     ),
     "someone/Mistral-7B-GPTQ": Case(
         {"model.safetensors": 4_160_000_000},
@@ -506,17 +494,9 @@ CASES: dict[str, Case] = {
         "bitsandbytes",
         context=40960,
         files={
-            "config.json": _plain(
-                "Qwen3ForCausalLM",
-                "qwen3",
-                36,
-                4096,
-                32,
-                8,
-                head_dim=128,
-                vocab_size=151936,
-                max_position_embeddings=40960,
-                quantization_config={
+            "config.json": _with(
+                _QWEN3_8B,
+                {
                     "quant_method": "bitsandbytes",
                     "load_in_4bit": True,
                     "bnb_4bit_quant_type": "nf4",
@@ -530,19 +510,7 @@ CASES: dict[str, Case] = {
         "W4A16",
         "compressed-tensors",
         context=40960,
-        files={
-            "config.json": _plain(
-                "Qwen3ForCausalLM",
-                "qwen3",
-                36,
-                4096,
-                32,
-                8,
-                head_dim=128,
-                max_position_embeddings=40960,
-                quantization_config=_compressed("pack-quantized", _group(4, "int", 128, None)),
-            )
-        },
+        files={"config.json": _with(_QWEN3_8B, _compressed("pack-quantized", _group(4, "int", 128, None)))},
     ),
     "RedHatAI/Mixed-NVFP4-FP8": Case(
         {"model.safetensors": 6 * GB},
@@ -550,16 +518,9 @@ CASES: dict[str, Case] = {
         "compressed-tensors",
         context=40960,
         files={
-            "config.json": _plain(
-                "Qwen3ForCausalLM",
-                "qwen3",
-                36,
-                4096,
-                32,
-                8,
-                head_dim=128,
-                max_position_embeddings=40960,
-                quantization_config=_compressed(
+            "config.json": _with(
+                _QWEN3_8B,
+                _compressed(
                     "mixed-precision",
                     {**_group(4, "float", 16, _FP4), "format": "nvfp4-pack-quantized"},
                     {**_group(8, "float", None, _FP8), "format": "float-quantized"},

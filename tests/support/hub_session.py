@@ -1,4 +1,5 @@
-"""A hub on the loopback port for tests in this process: the hub's client reads its address only once, so it is put in."""
+"""A hub on the loopback port for tests in this process: the hub's client reads its address only once, so it is put
+in."""
 
 from __future__ import annotations
 

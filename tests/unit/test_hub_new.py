@@ -273,8 +273,8 @@ def test_a_file_that_is_larger_than_the_hub_said_is_not_read_to_its_end(hub: Hub
 
 
 HOSTILE = [
-    "$(id)", "`id`", "x\ny: z", "\x1b[31m", "{{ 1 }}", "a: b # c", "'\"\\", "../../etc", "*", "&a", "!!python/object", "\u2028",
-    "-x", "null", "x" * 100_000,
+    "$(id)", "`id`", "x\ny: z", "\x1b[31m", "{{ 1 }}", "a: b # c", "'\"\\", "../../etc", "*", "&a", "!!python/object",
+    "\u2028", "-x", "null", "x" * 100_000,
 ]  # fmt: skip
 
 

@@ -41,12 +41,17 @@ def init_command(folder: Path) -> None:
 def new_command(name: str, preset: str | None, source: str | None, model: str | None, root: Path | None) -> None:
     """Write recipes/NAME/recipe.yaml and render its kit.
 
+    With --model, the hub is asked for the model's description and its config files (HF_ENDPOINT, HF_TOKEN); what they
+    and the catalog say becomes a commented recipe with a variant for each drafter known, for the smallest machine
+    that holds the model. What nobody says, what the linter finds and whether it fits is printed.
+
     \b
     Examples:
       recipegen new qwen36-35b-dflash
       recipegen new my-prefill --preset qwen35-27b-prefill
       recipegen new qwen36-35b-low --from qwen36-35b-dflash
       recipegen new qwen3-8b --model Qwen/Qwen3-8B
+      recipegen new qwen36-27b-gguf --model unsloth/Qwen3.6-27B-GGUF
     """
     if sum(option is not None for option in (preset, source, model)) > 1:
         raise click.UsageError("--preset, --from and --model exclude each other")

@@ -189,6 +189,11 @@ def _vllm(model: HubModel, known: Known, nodes: int, comments: dict[Place, str],
         if title == "dflash" and body["image"]["mode"] == "prebuilt" and not known.base:
             body["image"]["patches"] = ["dflash-layer-offset"]
             comments["image", "patches"] = "does nothing where the engine counts the drafter's layers right already"
+    if not model.config and "params.json" in model.files:
+        said.append(
+            "It holds params.json and no config.json (Mistral's own layout): vLLM has to be told, with config-format, "
+            "load-format and tokenizer-mode."
+        )
     if model.own_code and "trust-remote-code" not in body["engine"]["flags"]:
         said.append(
             "config.json names code of the repository's own (auto_map). This recipe does not let the server run it: "

@@ -268,7 +268,7 @@ def _heads(model: Described, text: Mapping[str, Any]) -> Heads | None:
     if count is None or count > 64:
         return None
     index = "model.safetensors.index.json"
-    if index not in model.files:
+    if index not in model.files or (model.files[index] or 0) > INDEX_LIMIT:
         return Heads(count, None)
     names = _json(model, index, INDEX_LIMIT).get("weight_map")
     if not isinstance(names, dict):

@@ -39,6 +39,8 @@ _MODELOPT = {
 _BITS_METHODS = ("awq", "gptq", "gptq_marlin", "auto-round", "autoround", "auto_round", "exl2", "exl3", "hqq", "aqlm")
 _NAMES = {"auto-round": "autoround", "auto_round": "autoround", "gptq_marlin": "gptq", "fbgemm_fp8": "fp8"}
 """Other names of a method; the catalog's comes last."""
+_MOST_NESTED = 3
+"""Levels of a config.json: a speaking model holds a thinking one, which holds its text part."""
 _UNSERVED = {"exl2": "ExLlama", "exl3": "ExLlama", "hqq": "HQQ", "mlx": "MLX", "aqlm": "AQLM"}
 """Methods that vLLM's releases have no loader for, or no longer, by the program that made them."""
 
@@ -97,10 +99,12 @@ def quantization(
 
 def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The language model's part of a config.json; of a text model all of it."""
-    for name in ("text_config", "llm_config", "language_config", "thinker_config"):
-        part = config.get(name)
-        if isinstance(part, Mapping) and part:
-            return text_part(part)
+    for _ in range(_MOST_NESTED):
+        parts = (config.get(name) for name in ("text_config", "llm_config", "language_config", "thinker_config"))
+        inner = next((part for part in parts if isinstance(part, Mapping) and part), None)
+        if inner is None:
+            break
+        config = inner
     return config
 
 
