@@ -174,6 +174,27 @@ def test_a_renamed_model_gets_its_name_of_today(hub: HubWorld, workspace: Worksp
     assert "The hub calls old/name by this name now." in first.facts
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "told"), [("text-to-image", True), ("image-text-to-text", False), ("x\ny", False), (None, False)]
+)
+def test_what_the_hub_files_under_another_task_is_told(
+    hub: HubWorld, workspace: Workspace, pipeline: str | None, told: bool
+) -> None:
+    hub.models["o/m"] = plain(pipeline_tag=pipeline)
+    said = new_from_hub(workspace, "a", "o/m")[2].open
+    assert any("The hub files it under text-to-image" in text for text in said) is told
+
+
+def test_a_layout_of_mistral_and_code_in_the_repository_are_told(hub: HubWorld, workspace: Workspace) -> None:
+    hub.models["o/m"] = HubModelRepo({"params.json": b"{}", "consolidated.safetensors": 10**9})
+    said = " ".join(new_from_hub(workspace, "a", "o/m")[2].open)
+    assert "config-format, load-format and tokenizer-mode" in said
+    hub.models["o/c"] = plain({**CONFIG, "auto_map": {"AutoModel": "modeling.Model"}})
+    first = new_from_hub(workspace, "b", "o/c")[2]
+    assert any("does not let the server run it" in text for text in first.open)
+    assert "trust-remote-code" not in workspace.spec("b").variants["ar"].flags
+
+
 def test_a_file_in_the_store_of_large_files_is_read_without_the_token(
     hub: HubWorld, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -244,6 +244,11 @@ def test_a_secret_in_a_bundle_is_found(tmp_path: Path, hub: HubWorld) -> None:
     with pytest.raises(CheckFailed, match=r"n\.tar\.gz, name of a member") as caught:
         upload(named)
     assert LEAKED not in caught.value.message
+    hidden = tmp_path / "h.tar.gz"
+    tail = f"{LEAKED}\n".encode()
+    hidden.write_bytes(gzip.compress(gzip.decompress(archive(tmp_path / "x.tar.gz", {"x": b"1"}).read_bytes()) + tail))
+    with pytest.raises(CheckFailed, match=r"h\.tar\.gz, outside of its members' lines"):
+        upload(hidden)
     packed = tmp_path / "server.log.gz"
     packed.write_bytes(gzip.compress(f"x\n{LEAKED}\n".encode()))
     assert scan(packed, Identity()).secrets == (f"{packed}, unpacked:2",)
@@ -263,11 +268,11 @@ def test_a_bundle_that_is_none_is_refused(tmp_path: Path, hub: HubWorld, damage:
 def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipegen.hub.scan.MOST_UNPACKED", 1 << 20)
     bomb = archive(tmp_path / "bomb.tar.gz", {"b/zeros": bytes(2 << 20)})
-    with pytest.raises(RecipegenError, match="holds more than a bundle can"):
+    with pytest.raises(RecipegenError, match="unpacks to more than 1 MiB"):
         scan(bomb, Identity())
     packed = tmp_path / "bomb.gz"
     packed.write_bytes(gzip.compress(bytes(2 << 20)))
-    with pytest.raises(RecipegenError, match="holds more than"):
+    with pytest.raises(RecipegenError, match="unpacks to more than"):
         scan(packed, Identity())
 
 

@@ -71,6 +71,10 @@ def new_command(name: str, preset: str | None, source: str | None, model: str | 
     if missing:
         click.echo(f"it is a record: a run would need what stands under `missing` in {folder / 'recipe.yaml'}")
     else:
+        if first is not None:
+            click.echo(
+                f"next: recipegen lock {name}   (pins what the linter says can move), then recipegen render {name}"
+            )
         click.echo(f"next: recipegen bench {name}   (or the three commands in {folder / 'README.md'})")
     try:
         write_index(workspace)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recipegen.catalog.facts import Drafter, ImageFacts
+from recipegen.engines.command import model_references
 from recipegen.fit.constants import VISIBLE
 from recipegen.hub.emit import Place
 from recipegen.hub.facts import HubModel
@@ -207,8 +208,8 @@ def _of_preset(recipe: Recipe) -> dict[str, Any]:
     data = recipe.model_dump(mode="json", exclude_unset=True, by_alias=True)
     plain = {name: body for name, body in data["variants"].items() if not body.get("model")}
     headline = data["headline"] if data["headline"] in plain else next(iter(plain))
-    used = {str(body.get("flags", {})) for body in plain.values()} | {str(data["engine"].get("flags", {}))}
-    models = {key: body for key, body in data.get("models", {}).items() if any(f"'{key}'" in text for text in used)}
+    used = set(model_references([data["engine"], plain]))
+    models = {key: body for key, body in data.get("models", {}).items() if key in used}
     return {
         "models": models,
         "image": data["image"],

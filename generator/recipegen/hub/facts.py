@@ -67,6 +67,7 @@ class HubModel:
         params_b: parameters, 10^9; None where tensors are packed or nobody counted them.
         experts, experts_per_token: of one layer.
         ggufs: quantizations of a GGUF repository, smallest first.
+        pipeline: what the hub files it under (text-generation …).
         own_code: config.json names classes that lie in the repository.
         drafter: its config is that of a drafter.
         adapter: it is a LoRA adapter, no model.
@@ -94,6 +95,7 @@ class HubModel:
     heads: Heads | None = None
     tokenizer: bool = False
     ggufs: tuple[GgufSet, ...] = ()
+    pipeline: str | None = None
     own_code: bool = False
     drafter: bool = False
     adapter: bool = False
@@ -138,6 +140,7 @@ def read_model(hf_id: str) -> HubModel:
         heads=_heads(found, text),
         tokenizer=any(name in found.files for name in _TOKENIZERS),
         ggufs=ggufs,
+        pipeline=_word(found.data.get("pipeline_tag")),
         own_code=isinstance(config.get("auto_map"), dict) and bool(config.get("auto_map")),
         drafter=_is_drafter(config),
         adapter="adapter_config.json" in found.files and not config,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recipegen.engines.command import model_references
 from recipegen.errors import RecipegenError, SpecError
 from recipegen.fit import Estimate, estimate
 from recipegen.fit.constants import VISIBLE
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 MACHINES = (("dgx-spark", 1), ("dgx-spark-x2", 2), ("dgx-spark-x4", 4))
 """The smallest that holds a model is taken."""
 CONTEXTS = (32768, 16384, 8192, 4096)
+_ANSWERS = ("text-generation", "text-to-text", "any-to-any", "text2text-generation", "question-answering")
+"""Ends of the hub's names for tasks whose outcome is text."""
 _ROUNDS = 12
 """Each takes out at least one flag or variant; a draft has fewer than that many."""
 
@@ -67,6 +70,8 @@ def first_recipe(name: str, hf_id: str, patches: Mapping[str, Patch]) -> FirstRe
     chosen = _on_a_machine(name, model, known)
     chosen, dropped = _without_errors(chosen, lambda one: _lint(_text(one, []), patches))
     said = [*chosen.said, *dropped]
+    if model.pipeline and not model.pipeline.endswith(_ANSWERS):
+        said.append(f"The hub files it under {model.pipeline}: a server of text may have nothing to do with it.")
     theirs = known.facts if known.how != "shape" else None
     told = {"number of parameters": theirs and theirs.params_b, "native context": theirs and theirs.native_context}
     if gaps := [gap for gap in unknown(model) if not told.get(gap)]:
@@ -203,11 +208,9 @@ def _without(data: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
         found = {**data, "variants": variants}
         if found.get("baseline") == place[1]:
             found["baseline"] = found["headline"]
-        named = str(variants) + str(data["engine"])
+        named = set(model_references([data["engine"], variants]))
         models = {
-            key: body
-            for key, body in data.get("models", {}).items()
-            if body["role"] != "drafter" or f"'{key}'" in named
+            key: body for key, body in data.get("models", {}).items() if body["role"] != "drafter" or key in named
         }
         return {**found, "models": models} if models else {key: body for key, body in found.items() if key != "models"}
     engine = data["engine"]

@@ -12,25 +12,21 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO
 
 from recipegen.errors import RecipegenError, Where
 from recipegen.results.scrub import Identity, find_secret
 
 PIECE = 1 << 20
-"""Bytes of a line that are looked at together; a report without line ends is one line of many megabytes."""
+"""Bytes that are looked at together, cut at a line's end; a report without line ends is one line of many megabytes."""
 _OVERLAP = 1 << 10
-"""A token that two pieces share would be seen by neither."""
+"""A token that two pieces of one line share would be seen in neither."""
 MOST_UNPACKED = 32 << 30
 """Bytes that an archive may hold when unpacked; logs of a long measurement are some gigabytes at most."""
-MOST_MEMBERS = 100_000
-
-
-class _Readable(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
-
-    def readline(self, size: int = -1, /) -> bytes: ...
+_TAR = (".tar.gz", ".tgz")
+_TAR_MAGIC = slice(257, 262)
 
 
 @dataclass(frozen=True)
@@ -48,33 +44,54 @@ class Scanned:
     names: tuple[str, ...]
 
 
-def scan(path: Path, identity: Identity, *, most: int = 20) -> Scanned:
-    """Look through a file, packed ones (.tar.gz, .gz) through what is packed in them.
+@dataclass(frozen=True)
+class _Look:
+    """What is looked for, and how many places are named: one is enough to refuse."""
 
-    Args:
-        most: places to name; one is enough to refuse.
+    identity: Identity
+    most: int = 20
+
+    def secret(self, text: str) -> bool:
+        return find_secret(text) or any(secret in text for secret in self.identity.secrets)
+
+    def places(self, pieces: Iterator[tuple[int, str]]) -> tuple[list[int], list[int]]:
+        """Lines with secrets, and lines with names; ends early once enough secrets are found."""
+        secrets: list[int] = []
+        names: list[int] = []
+        for first, text in pieces:
+            named = self.identity.found_in(text)
+            if not named and not self.secret(text):
+                continue
+            for line, words in enumerate(text.split("\n"), first):
+                if self.secret(words):
+                    secrets.append(line)
+                elif named and self.identity.found_in(words):
+                    names.append(line)
+            if len(secrets) >= self.most:
+                break
+        return list(dict.fromkeys(secrets))[: self.most], list(dict.fromkeys(names))[: self.most]
+
+
+def scan(path: Path, identity: Identity) -> Scanned:
+    """Look through a file, packed ones (.tar.gz, .gz) through what is packed in them.
 
     Raises:
         RecipegenError: it is no plain file, cannot be read, or is no whole archive.
     """
-    secrets: list[str] = []
-    names: list[str] = []
-    with _opened(path) as raw:
-        file = _Hashing(raw)
-        for place, text in _texts(file, path):
-            if find_secret(text) or any(secret in text for secret in identity.secrets):
-                secrets.append(place)
-            elif identity.found_in(text):
-                names.append(place)
-            if len(secrets) >= most:
-                break
-        while file.read(PIECE):
-            pass  # what lies behind an archive's end is uploaded, too: it counts for the hash
-    return Scanned(file.hash.hexdigest(), tuple(dict.fromkeys(secrets)), tuple(dict.fromkeys(names))[:most])
+    look = _Look(identity)
+    with _opened(path) as file:
+        if path.name.endswith((*_TAR, ".gz")):
+            secrets, names = _packed(file, path, look)
+        else:
+            found = look.places(_pieces(file))
+            secrets, names = ([f"{path}:{line}" for line in lines] for lines in found)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Scanned(digest, tuple(secrets), tuple(names))
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[BufferedReader]:
     try:
         # Not through a link, and not waiting for the writer of a pipe.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -86,60 +103,65 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-class _Hashing:
-    """A file whose bytes are hashed as they are read."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.hash = hashlib.sha256()
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self.file.read(size)
-        self.hash.update(data)
-        return data
-
-    def readline(self, size: int = -1, /) -> bytes:
-        data = self.file.readline(size)
-        self.hash.update(data)
-        return data
-
-
-def _texts(file: _Hashing, path: Path) -> Iterator[tuple[str, str]]:
-    """Pieces of text with their places."""
+def _packed(file: BufferedReader, path: Path, look: _Look) -> tuple[list[str], list[str]]:
+    """Places in what is packed. Of a .tar.gz all that it unpacks to is looked at: headers and what lies behind its end,
+    too; its members are only told apart where something was found."""
+    is_tar = path.name.endswith(_TAR)
     try:
-        if path.name.endswith((".tar.gz", ".tgz")):
-            yield from _members(file, path)
-        elif path.name.endswith(".gz"):
-            with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:  # type: ignore[call-overload]
-                yield from _lines(unpacked, f"{path}, unpacked", MOST_UNPACKED)
-        else:
-            yield from _lines(file, str(path), None)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
+        with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
+            if is_tar and unpacked.read(512)[_TAR_MAGIC] != b"ustar":
+                raise tarfile.ReadError("no tar archive")
+            unpacked.seek(0)
+            secrets, names = look.places(_pieces(unpacked, MOST_UNPACKED, path))
+            while unpacked.read(PIECE):
+                pass  # to the end, where the checksum says whether it is whole
+        if not is_tar or not (secrets or names):
+            return [f"{path}, unpacked:{line}" for line in secrets], [f"{path}, unpacked:{line}" for line in names]
+        file.seek(0)
+        told, others = _by_member(file, path, look)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RecipegenError(
             f"{path} is not a whole archive ({type(error).__name__})", where=Where(path), hint="make it again"
         ) from error
+    # A secret in a header, or behind the archive's end, stands in no line of a member.
+    return told or [f"{path}, outside of its members' lines" for _ in secrets[:1]], others
 
 
-def _members(file: _Hashing, path: Path) -> Iterator[tuple[str, str]]:
-    left = MOST_UNPACKED
-    with tarfile.open(fileobj=file, mode="r|gz") as archive:  # type: ignore[call-overload]
-        for number, member in enumerate(archive):
-            left -= member.size
-            if number >= MOST_MEMBERS or left < 0:
-                raise RecipegenError(f"{path} holds more than a bundle can", where=Where(path))
-            yield f"{path}, name of a member", member.name
+def _by_member(file: BufferedReader, path: Path, look: _Look) -> tuple[list[str], list[str]]:
+    secrets: list[str] = []
+    names: list[str] = []
+    with tarfile.open(fileobj=file, mode="r|gz") as archive:
+        for member in archive:
+            if look.secret(member.name):
+                secrets.append(f"{path}, name of a member")
+                continue
             content = archive.extractfile(member) if member.isfile() else None
-            if content is not None:
-                yield from _lines(content, f"{path}, {member.name}", None)
+            found = look.places(_pieces(content)) if content is not None else ([], [])
+            secrets += [f"{path}, {member.name}:{line}" for line in found[0]]
+            names += [f"{path}, {member.name}:{line}" for line in found[1]]
+            if len(secrets) >= look.most:
+                break
+    return secrets[: look.most], names[: look.most]
 
 
-def _lines(file: _Readable, place: str, most: int | None) -> Iterator[tuple[str, str]]:
-    line, before, total = 1, b"", 0
-    while piece := file.readline(PIECE):
-        total += len(piece)
+def _pieces(
+    file: IO[bytes] | gzip.GzipFile, most: int | None = None, path: Path | None = None
+) -> Iterator[tuple[int, str]]:
+    """Text by whole lines where they are shorter than a piece, with the number of the first line of each."""
+    line, kept, total = 1, b"", 0
+    while data := file.read(PIECE):
+        total += len(data)
         if most is not None and total > most:
-            raise RecipegenError(f"{place} holds more than {most >> 30} GiB")
-        yield f"{place}:{line}", (before + piece).decode("utf-8", "replace")
-        ended = piece.endswith(b"\n")
-        before = b"" if ended else piece[-_OVERLAP:]
-        line += ended
+            raise RecipegenError(f"{path} unpacks to more than {most >> 20:,} MiB", where=Where(path or Path()))
+        data = kept + data
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield line, data[: end - 1].decode("utf-8", "replace")
+            line, kept = line + data.count(b"\n", 0, end), data[end:]
+        elif len(data) > PIECE:
+            yield line, data.decode("utf-8", "replace")
+            kept = data[-_OVERLAP:]
+        else:
+            kept = data
+    if kept:
+        yield line, kept.decode("utf-8", "replace")
