@@ -51,14 +51,15 @@ class HubWorld:
     """What the hub holds.
 
     Attributes:
-        special: path to the replies that go before all else, each used once, the last one for ever.
+        special: path to the reply that goes before all else; `once` to one that does so the first time.
         commits: (dataset, branch, paths) of every commit.
     """
 
     models: dict[str, HubModelRepo] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     datasets: dict[str, Dataset] = field(default_factory=dict)
-    special: dict[str, list[Reply]] = field(default_factory=dict)
+    special: dict[str, Reply] = field(default_factory=dict)
+    once: dict[str, Reply] = field(default_factory=dict)
     commits: list[tuple[str, str, list[str]]] = field(default_factory=list)
     large: dict[str, bytes] = field(default_factory=dict)
     seen: list[tuple[str, str, str]] = field(default_factory=list)
@@ -73,8 +74,8 @@ class HubWorld:
         parts = urlsplit(target)
         path, query = unquote(parts.path), parse_qs(parts.query)
         with self.lock:
-            if replies := self.special.get(path):
-                return replies.pop(0) if len(replies) > 1 else replies[0]
+            if reply := self.once.pop(path, None) or self.special.get(path):
+                return reply
             known = authorization == f"Bearer {TOKEN}"
             if authorization and not known:
                 return Reply(401, b"{}", {"X-Error-Message": "Invalid credentials in Authorization header"})

@@ -12,6 +12,7 @@ import hashlib
 import json
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,6 +33,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int = 0
     """How many bytes the Content-Length promises beyond the body."""
+    after_s: float = 0
+    """Seconds before it comes."""
 
 
 def manifest(text: str) -> bytes:
@@ -177,6 +180,7 @@ class Serving(Generic[W]):
                 world.seen.append((self.command, self.path, authorization))
                 length = int(self.headers.get("Content-Length") or 0)
                 reply = world.reply(self.command, self.path, authorization, self.rfile.read(length))
+                time.sleep(reply.after_s)
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)

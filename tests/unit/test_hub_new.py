@@ -254,7 +254,7 @@ def described(**fields: Any) -> Reply:
     ],
 )  # fmt: skip
 def test_what_the_hub_refuses(hub: HubWorld, workspace: Workspace, reply: Reply, exit_code: int, message: str) -> None:
-    hub.special["/api/models/o/m"] = [reply]
+    hub.special["/api/models/o/m"] = reply
     with pytest.raises(RecipegenError) as caught:
         new_from_hub(workspace, "a", "o/m")
     assert caught.value.message.startswith(message)
@@ -285,10 +285,10 @@ def test_a_config_that_is_none_is_refused(
 def test_a_file_that_is_larger_than_the_hub_said_is_not_read_to_its_end(hub: HubWorld) -> None:
     hub.models["o/m"] = plain()
     found = describe("o/m")
-    hub.special[f"/o/m/resolve/{SHA}/config.json"] = [Reply(200, b"x" * 5000)]
+    hub.special[f"/o/m/resolve/{SHA}/config.json"] = Reply(200, b"x" * 5000)
     with pytest.raises(RecipegenError, match="is larger than"):
         small_file(found, "config.json", 1000)
-    hub.special[f"/o/m/resolve/{SHA}/config.json"] = [Reply(404)]
+    hub.special[f"/o/m/resolve/{SHA}/config.json"] = Reply(404)
     assert small_file(found, "config.json", 1000) is None
     assert small_file(found, "no-such.json", 1000) is None
 

@@ -318,7 +318,7 @@ HTML = Reply(200, b"<html>a login page</html>", {"Content-Type": "text/html"})
 def test_a_refusal_is_told_in_words(
     repo: Path, hub: HubWorld, path: str, reply: Reply, exit_code: int, message: str, hint: str
 ) -> None:
-    hub.special[path] = [reply]
+    hub.special[path] = reply
     with pytest.raises(RecipegenError) as caught:
         upload(repo / "recipes" / RECIPE)
     assert message in caught.value.message
@@ -330,16 +330,33 @@ def test_a_refusal_is_told_in_words(
     assert sum(seen == path for _, seen, _ in [(m, p.partition("?")[0], a) for m, p, a in hub.seen]) == 1  # asked once
 
 
+def test_a_hub_that_never_answers_is_left(repo: Path, hub: HubWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipegen.hub.upload.TIMEOUT_S", 0.5)
+    hub.special[COMMIT] = Reply(200, b"{}", after_s=1.5)
+    with pytest.raises(
+        EnvironmentLacks, match=r"cannot be reached for the commit \(ReadTimeout\)\. Whether the commit"
+    ):
+        upload(repo / "recipes" / RECIPE)
+
+
+def test_a_short_pause_while_files_are_prepared_is_waited_for(
+    repo: Path, hub: HubWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.once[f"/api/datasets/{DATASET}/preupload/main"] = Reply(429, b"", {"Retry-After": "0"})
+    upload(repo / "recipes" / RECIPE)
+    assert len(hub.commits) == 1
+
+
 def test_a_store_that_refuses_is_told(tmp_path: Path, hub: HubWorld) -> None:
     bundle = archive(tmp_path / "b.tar.gz", {"b/x": b"1"})
-    hub.special[f"/datasets/{DATASET}.git/info/lfs/objects/batch"] = [Reply(413, b"{}")]
+    hub.special[f"/datasets/{DATASET}.git/info/lfs/objects/batch"] = Reply(413, b"{}")
     with pytest.raises(EnvironmentLacks, match="finds it too large"):
         upload(bundle)
     assert hub.commits == []
 
 
 def test_a_hub_that_repeats_the_token_is_not_quoted(repo: Path, hub: HubWorld) -> None:
-    hub.special[COMMIT] = [Reply(403, json.dumps({"error": f"Bearer {TOKEN} is no good"}).encode())]
+    hub.special[COMMIT] = Reply(403, json.dumps({"error": f"Bearer {TOKEN} is no good"}).encode())
     with pytest.raises(EnvironmentLacks) as caught:
         upload(repo / "recipes" / RECIPE)
     assert TOKEN not in caught.value.message + caught.value.hint

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _T = TypeVar("_T")
-TIMEOUT_S = 20.0
+TIMEOUT_S = 300.0
+"""Without a byte from the hub; a commit of thousands of files takes it a minute. The client's own limit is none."""
+_ASK_TIMEOUT_S = 20.0
 _AT_ONCE = 500
 """Paths of one question whether files are there."""
 
@@ -80,6 +82,7 @@ def publish(
         CheckFailed: the dataset lacks some of the files after the commit.
     """
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not re.fullmatch(HF_ID, dataset) or len(dataset) > 96:
@@ -90,6 +93,7 @@ def publish(
             "there is no token of the Hugging Face hub", hint="`hf auth login`, or HF_TOKEN with the right to write"
         )
     disable_progress_bars()
+    get_session().timeout = TIMEOUT_S
     api = HfApi(token=token)
     asked = _Asked(dataset, token)
     _require(api, asked, revision, private=private, create=create)
@@ -119,7 +123,7 @@ def _require(api: HfApi, asked: _Asked, revision: str, *, private: bool, create:
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     def info(of: str) -> Any:
-        return api.dataset_info(asked.dataset, revision=of, timeout=TIMEOUT_S)
+        return api.dataset_info(asked.dataset, revision=of, timeout=_ASK_TIMEOUT_S)
 
     try:
         found = asked("the dataset", lambda: info("main"), but=(RepositoryNotFoundError, RevisionNotFoundError))
