@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from recipegen.errors import RecipegenError
 from recipegen.files import read_bounded
@@ -203,7 +203,7 @@ def verdicts(spec: Spec | None, run: Path, record: RunRecord | None = None) -> l
             limits,
             latency_ms=report.get("latency_ms"),
             cached_context=report.get("prefix_caching_enabled") is True,
-            metrics=_metrics(run, cell),
+            metrics=metrics_of(run, cell),
         )
     for name, finding in list(_paired(done, benchmarks, alone)):
         one = alone[name]
@@ -216,9 +216,9 @@ def _benchmark(run: Path, cell: CellRecord) -> dict[str, Any]:
     return load_benchmark(run / str(cell["file"]), shape, cell["sha256"], (*NEEDED, *_METRICS))
 
 
-def _metrics(run: Path, cell: CellRecord) -> dict[str, Any] | None:
-    """What was sampled while the cell ran; None without, and for a file that is none: a figure does not hang on it."""
-    name = cast(dict[str, Any], cell).get("metrics")
+def metrics_of(run: Path, cell: CellRecord) -> dict[str, Any] | None:
+    """What was sampled while a cell ran; None without, and for a file that is none: a figure does not hang on it."""
+    name = cell.get("metrics")
     if not isinstance(name, str) or "/" in name:
         return None
     try:
