@@ -114,7 +114,8 @@ def test_nothing_in_it_is_made_up(made: dict[str, Made], hf_id: str) -> None:
         assert "The catalog does not know this model" in one.first.open[-1]
     card = CASES[hf_id].info.get("cardData", {})
     assert spec.main_model.license == card.get("license")
-    assert spec.main_model.base_model == card.get("base_model")
+    theirs = None if facts is None or one.first.known.how != "repository" else facts.base_model
+    assert spec.main_model.base_model == (card.get("base_model") or (theirs if theirs != hf_id else None))
 
 
 def test_what_is_not_known_is_said(made: dict[str, Made]) -> None:
@@ -127,6 +128,14 @@ def test_the_estimate_reads_the_layers_of_the_hub(made: dict[str, Made]) -> None
     """The catalog does not know the model: from config.json alone it is known whether it fits."""
     for hf_id in ("RedHatAI/Qwen3-8B-quantized.w4a16", "someone/Mistral-7B-GPTQ"):
         assert made[hf_id].first.estimates["ar"].verdict == "fits"
+
+
+def test_a_variant_that_is_left_out_takes_its_drafter_and_its_patch_along(made: dict[str, Made]) -> None:
+    with_one = made["unsloth-like/Qwen3.6-35B-A3B-NVFP4"]
+    assert with_one.workspace.spec(with_one.name).image.patches == ("dflash-layer-offset",)
+    without = made["google/gemma-4-31B-it"]
+    spec = without.workspace.spec(without.name)
+    assert (tuple(spec.variants), tuple(spec.models), spec.image.patches) == (("ar",), ("model",), ())
 
 
 def test_a_model_with_copies_of_its_weights_is_fetched_once(made: dict[str, Made]) -> None:

@@ -20,6 +20,7 @@ SHARE = 0.85
 CONTEXT = 65536
 """Tokens; what most agents need, where model and machine bear it."""
 _GGUF_SHARE = 0.8
+DFLASH_PATCH = "dflash-layer-offset"
 _TOKENS = {"dflash": 15, "mtp": 1, "eagle3": 3}
 """Drafted tokens where no preset names a number: all of DFlash's block of 16 but the given one, few for others."""
 _TOKENIZER_FILES = (
@@ -71,7 +72,7 @@ def draft(name: str, model: HubModel, known: Known, *, hardware: str = "dgx-spar
     data = {
         "schema": "recipegen/v1",
         "name": name,
-        "title": f"{_title(model)} on {engine}",
+        "title": f"{model.hf_id.partition('/')[2]} on {engine}",
         "status": "planned",
         "hardware": known.base[1].hardware if known.base else hardware,
         "references": [
@@ -84,22 +85,27 @@ def draft(name: str, model: HubModel, known: Known, *, hardware: str = "dgx-spar
     return Draft({key: value for key, value in data.items() if value not in ({}, [], ())}, comments, tuple(said))
 
 
-def _title(model: HubModel) -> str:
-    return model.hf_id.split("/")[1]
+def _base(model: HubModel, known: Known) -> str | None:
+    """The model that it was made from: the card's, one that the catalog knows first; else the catalog's."""
+    theirs = known.facts.repositories() if known.facts else ()
+    named = sorted(model.base_models, key=lambda base: base not in theirs)
+    if named or known.how != "repository" or known.facts is None:
+        return next(iter(named), None)
+    base = known.facts.base_model
+    return base if base and base.casefold() != model.hf_id.casefold() else None
 
 
 def _model(model: HubModel, known: Known, gguf: GgufSet | None) -> dict[str, Any]:
     label = gguf.quant if gguf else model.quantization.label
     size = gguf.size_gb if gguf else model.weights_gb
-    bases = [base for base in model.base_models if known.facts and base in known.facts.repositories()]
     found: dict[str, Any] = {"hf_id": model.hf_id, "revision": model.commit}
-    if base := next(iter(bases or model.base_models), None):
+    if base := _base(model, known):
         found["base_model"] = base
     found["quantization"] = label
     if form := "gguf" if gguf else model.quantization.format:
         found["format"] = form
-    if size and round(size, 2):
-        found["size_gb"] = round(size, 2)
+    if size:
+        found["size_gb"] = float(f"{size:.4g}")
     if gguf:
         found |= {"file": gguf.first, "files": list(gguf.files) if len(gguf.files) <= 4 else [_glob(gguf)]}
         if base:
@@ -127,8 +133,7 @@ def _llama_cpp(
     model: HubModel, known: Known, gguf: GgufSet, comments: dict[Place, str], said: list[str]
 ) -> dict[str, Any]:
     models: dict[str, Any] = {}
-    if model.base_models:
-        base = model.base_models[0]
+    if base := _base(model, known):
         models["tokenizer"] = {"hf_id": base, "role": "tokenizer", "files": list(_TOKENIZER_FILES)}
         comments["models", "tokenizer"] = (
             "llama-benchy counts tokens with it; a GGUF repository carries none of its own"
@@ -188,7 +193,7 @@ def _vllm(model: HubModel, known: Known, nodes: int, comments: dict[Place, str],
         body["variants"][title] = variant
         body["models"] |= models
         if title == "dflash" and body["image"]["mode"] == "prebuilt" and not known.base:
-            body["image"]["patches"] = ["dflash-layer-offset"]
+            body["image"]["patches"] = [DFLASH_PATCH]
             comments["image", "patches"] = "does nothing where the engine counts the drafter's layers right already"
     if not model.config and "params.json" in model.files:
         said.append(
@@ -278,7 +283,7 @@ def _speculation(
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """A variant for each way of drafting that is known for the model and that the recipe has not yet: its name, its
     body, the drafter's declaration."""
-    here = {*body["variants"], *(str(one.get("method")) for one in _speculative(body))}
+    here = {*body["variants"], *(str(one.get("method")) for one in speculative_configs(body))}
     drafters = known.facts.drafters if known.facts and known.how != "shape" else ()
     for drafter in drafters:
         if drafter.hf_id is None or drafter.method in here:
@@ -346,14 +351,14 @@ def _tokens_of(known: Known, method: str) -> int | None:
     from recipegen import catalog
 
     for name in (*known.presets, *known.siblings):
-        for config in _speculative(catalog.read_yaml(catalog.preset_file(name))):
+        for config in speculative_configs(catalog.read_yaml(catalog.preset_file(name))):
             tokens = config.get("num_speculative_tokens")
             if str(config.get("method")).removeprefix("qwen3_next_") == method and isinstance(tokens, int):
                 return tokens
     return None
 
 
-def _speculative(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def speculative_configs(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Every speculative-config of a recipe, the common one first."""
     for part in (body["engine"], *(one or {} for one in body["variants"].values())):
         config = part.get("flags", {}).get("speculative-config")

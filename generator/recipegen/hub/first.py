@@ -14,7 +14,7 @@ from recipegen.fit import Estimate, estimate
 from recipegen.fit.constants import VISIBLE
 from recipegen.fit.local import LocalModel
 from recipegen.fit.setup import Assumed
-from recipegen.hub.draft import SHARE, Draft, draft
+from recipegen.hub.draft import DFLASH_PATCH, SHARE, Draft, draft, speculative_configs
 from recipegen.hub.emit import recipe_yaml
 from recipegen.hub.facts import HubModel, read_model, unknown
 from recipegen.hub.known import Known, known_of, target_of_drafter
@@ -31,6 +31,8 @@ MACHINES = (("dgx-spark", 1), ("dgx-spark-x2", 2), ("dgx-spark-x4", 4))
 CONTEXTS = (32768, 16384, 8192, 4096)
 _ANSWERS = ("text-generation", "text-to-text", "any-to-any", "text2text-generation", "question-answering")
 """Ends of the hub's names for tasks whose outcome is text."""
+_NEEDED = ("max-model-len", "ctx-size", "gpu-memory-utilization")
+"""Flags that a recipe is not written without."""
 _ROUNDS = 12
 """Each takes out at least one flag or variant; a draft has fewer than that many."""
 
@@ -119,7 +121,8 @@ def _on_a_machine(name: str, model: HubModel, known: Known) -> Draft:
     for hardware, nodes in MACHINES:
         made = draft(name, model, known, hardware=hardware, nodes=nodes)
         spec = _complete(_text(made, []))[1]
-        if not _too_large(_estimate(spec, "ar", model, context=CONTEXTS[0]), model, nodes):
+        length = min(CONTEXTS[0], made.data["engine"]["flags"]["max-model-len"])
+        if not _too_large(_estimate(spec, "ar", model, context=length), model, nodes):
             made = _with_context(made, model)
             if nodes > 1:
                 why = f"{model.weights_gb or 0:g} GB of weights are more than fewer boxes hold beside a cache"
@@ -192,17 +195,12 @@ def _culprit(made: Draft, recipe: LintRecipe, finding: Finding, everywhere: Coll
         return ("variants", finding.variants[0])
     for path, where in recipe.document.places.items():
         if where == finding.where and len(path) >= 3 and path[:2] == ("engine", "flags"):
-            flag = str(path[2])
-            return (
-                ("engine", "flags", flag)
-                if flag not in ("max-model-len", "ctx-size", "gpu-memory-utilization")
-                else None
-            )
+            return None if path[2] in _NEEDED else ("engine", "flags", str(path[2]))
     return None
 
 
 def _without(data: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
-    """The data without one variant (and a drafter that only it named) or one flag (and its note)."""
+    """The data without one variant (and the drafter and the patch that only it needs) or one flag (and its note)."""
     if place[0] == "variants":
         variants = {key: body for key, body in data["variants"].items() if key != place[1]}
         found = {**data, "variants": variants}
@@ -212,7 +210,13 @@ def _without(data: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
         models = {
             key: body for key, body in data.get("models", {}).items() if body["role"] != "drafter" or key in named
         }
-        return {**found, "models": models} if models else {key: body for key, body in found.items() if key != "models"}
+        found["models"] = models
+        if not any(config.get("method") == "dflash" for config in speculative_configs(found)):
+            patches = [patch for patch in found["image"].get("patches", []) if patch != DFLASH_PATCH]
+            found["image"] = {**found["image"], "patches": patches}
+            if not patches:
+                del found["image"]["patches"]
+        return {key: body for key, body in found.items() if key != "models" or body}
     engine = data["engine"]
     less = {
         part: {key: one for key, one in engine.get(part, {}).items() if key != place[2]} for part in ("flags", "notes")
