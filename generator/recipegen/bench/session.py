@@ -238,22 +238,11 @@ def _measure_variant(
 
 def _guard(request: Request, variant: str, server: Server, display: Display) -> MemoryGuard | None:
     """Stops the server before it takes the last memory of this host; None for a server elsewhere."""
-    from recipegen.bench.guard import MemoryGuard, asked_of
-    from recipegen.bench.host_sampler import read_memory
+    from recipegen.bench.guard import guard_of
 
     if request.options.runner == "endpoint":
         return None
-    spec = request.spec
-    memory = read_memory()
-    size_gb = spec.models[spec.variants[variant].model].size_gb
-    weights = int(size_gb * 1e9) if size_gb else None
-
-    def stop(text: str) -> None:
-        display.note(text)
-        server.stop()
-
-    asked = asked_of(spec.variants[variant].flags, memory.total if memory else None, weights)
-    return MemoryGuard(None, stop, asked=asked)
+    return guard_of(request.spec, variant, server, display.note)
 
 
 def _serve_and_measure(
