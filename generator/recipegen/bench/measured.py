@@ -51,6 +51,8 @@ def measure_cell(
     names = engine(spec.engine.name).metric_names
 
     def told(progress: CellProgress) -> None:
+        if progress.run:
+            sampler.measuring()
         progress.server = sampler.latest()
         display.update(progress)
 
