@@ -12,6 +12,7 @@ from recipegen.engines.benchy import bench_command
 from recipegen.results.store import DOUBTFUL, CellRecord, RunWriter
 
 if TYPE_CHECKING:
+    from recipegen.bench.cell import CellOutcome
     from recipegen.bench.corpora import StagedCorpus
     from recipegen.bench.display import Display
     from recipegen.bench.events import CellProgress
@@ -70,7 +71,7 @@ def measure_cell(
     verdict: dict[str, Any] | None = None
     if outcome.status == "done":
         lost = f", {outcome.failed_requests} requests failed" if outcome.failed_requests else ""
-        verdict = _verdict(spec, plan.variant, folder / str(outcome.file), writer.record["host"], metrics)
+        verdict = _verdict(spec, plan.variant, folder, outcome, writer.record["host"], metrics)
         doubt = f"; {verdict['verdict']}: {verdict['reasons'][0]}" if verdict["verdict"] in DOUBTFUL else ""
         display.cell_done(cell, summary_line(folder / str(outcome.file)) + lost + doubt)
     else:
@@ -99,13 +100,18 @@ def measure_cell(
 
 
 def _verdict(
-    spec: Spec, variant: str, report: Path, host: Mapping[str, Any] | None, metrics: Mapping[str, Any]
+    spec: Spec,
+    variant: str,
+    folder: Path,
+    outcome: CellOutcome,
+    host: Mapping[str, Any] | None,
+    metrics: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Whether the figures of a stored report can be: `{"verdict", "reasons"}`."""
     from recipegen.plausible import judge_cell, limits_of
     from recipegen.results.report import load_report
 
-    data = load_report(report)
+    data = load_report(folder / str(outcome.file))
     benchmark = data["benchmarks"][-1]  # before it, with a cached context, stands the load of that
     context = benchmark["prompt_size"] + benchmark["context_size"] + benchmark["response_size"]
     return judge_cell(
@@ -114,6 +120,7 @@ def _verdict(
         latency_ms=data.get("latency_ms"),
         cached_context=bool(data.get("prefix_caching_enabled")),
         metrics=metrics,
+        failed_requests=outcome.failed_requests,
     ).as_data()
 
 

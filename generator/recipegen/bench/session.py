@@ -255,6 +255,7 @@ def _serve_and_measure(
     display: Display,
 ) -> None:
     from recipegen.bench.gate import QualityGate
+    from recipegen.bench.verdicts import judge_run
     from recipegen.runners.engine_version import reported_version
 
     spec, record = request.spec, writer.record
@@ -297,6 +298,7 @@ def _serve_and_measure(
                 f"log:\n{server.log_tail(30)}",
                 hint=f"the whole log: {plan.log_path}",
             )
+    judge_run(spec, writer, display)
     gate.after()
 
 

@@ -16,6 +16,7 @@ from recipegen.errors import EXIT_MEASUREMENT, CheckFailed, RecipegenError
 from recipegen.workspace import Workspace, require_one_machine, variant_of
 
 if TYPE_CHECKING:
+    from recipegen.plausible import CellVerdict
     from recipegen.spec.completed import PlannedCell, Spec
 
 
@@ -214,7 +215,9 @@ def collect_command(
       recipegen collect qwen36-27b-fp8 tblite.json --agent --machine gb10-128g
     """
     from recipegen.bench.host import host_facts, machine_name
+    from recipegen.plausible.record import put_verdicts
     from recipegen.results.collect import collect
+    from recipegen.results.store import DOUBTFUL
 
     workspace = Workspace.open(root)
     spec = workspace.spec(name)
@@ -234,6 +237,7 @@ def collect_command(
             f"{strangers[0]} does not say which machine measured it: it was not made by this kit's bench.sh",
             hint="--machine NAME, as in gb10-128g; the name stands under results/ and in the table",
         )
+    judged: list[CellVerdict] = []
     taken = collect(
         folder,
         spec,
@@ -243,6 +247,7 @@ def collect_command(
         corpus=corpus,
         thinking=thinking,
         dry_run=dry_run,
+        judge=lambda run, record: judged.extend(put_verdicts(spec, run, record)),
     )
     if as_json:
         rows = [{**asdict(one), "source": str(one.source), "folder": str(one.folder)} for one in taken]
@@ -251,6 +256,9 @@ def collect_command(
         state = "is here already" if one.already else "would go" if dry_run else "went"
         left = f"; not planned by the recipe: {', '.join(one.left_out)}" if one.left_out else ""
         click.echo(f"{one.source}: {', '.join(one.cells)} {state} in {one.folder}{left}")
+    for verdict in judged if not as_json else []:
+        if verdict.judgement.verdict in DOUBTFUL:
+            click.echo(f"{verdict.cell}: {verdict.judgement.verdict}: {verdict.judgement.reasons[0]}")
     if not dry_run:
         from recipegen.publish.tables import write_index
 
