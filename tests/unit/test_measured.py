@@ -30,7 +30,7 @@ def measure(tmp_path: Path, url: str, how: str) -> CellRecord:
         cast(Any, SimpleNamespace(spec=SPEC, options=options)),
         cast(Any, SimpleNamespace(base_url=url, variant=SPEC.headline)),
         cell,
-        cast(Any, SimpleNamespace(folder=tmp_path, record={"host": None})),
+        cast(Any, SimpleNamespace(folder=tmp_path, record={"host": None, "cells": []}, add_cell=lambda done: None)),
         [sys.executable, "-c", STAND_IN, how],
         StagedCorpus("prose", "text:x", tmp_path, "0" * 64, pinned=True),
         Display(),

@@ -665,3 +665,7 @@ def test_after_the_last_cell_the_whole_run_is_judged_and_new_doubt_told(dense: S
     assert len(told) == 1 and told[0].startswith("prose-think-off: too-fast: 2,500 tok/s of prefill is 3.6 times")
     stored = load_run(run)["cells"]
     assert [(one.get("verdict") or {}).get("verdict") for one in stored] == ["plausible", "too-fast", None]
+    (run / "prose-think-on.json").write_text("{}")
+    judge_run(dense, writer, cast(Any, SimpleNamespace(note=told.append)))
+    assert "not judged beside each other" in told[-1] and "prose-think-on.json" in told[-1]
+    assert load_run(run)["cells"] == stored

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recipegen.bench.host import gpu_slug, hardware_matches
 from recipegen.results.report import ReportCell
-from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, run_order
+from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, quality_of, run_order
 
 if TYPE_CHECKING:
     from recipegen.spec.completed import Spec
@@ -122,12 +122,6 @@ def failed_quality(entry: IndexEntry) -> bool:
     """
     records = map(load_run, iter_runs(entry.folder))
     return any(_measured_cell(entry, one) and quality_of(one) == "fail" for one in records)
-
-
-def quality_of(record: RunRecord) -> str | None:
-    """Verdict of a run's quality gate: pass, warn, fail; None where nobody asked."""
-    verdict = (record.get("quality") or {}).get("verdict")
-    return None if verdict is None else str(verdict)
 
 
 def _headline_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:
