@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class QualityGate:
     """Asks before and after, and keeps the record's `quality` in step.
 
-    A run that is gone on with keeps what its earlier starts answered: the worst of all counts, since cells were measured
-    on each of them.
+    A run that is gone on with keeps what its earlier starts answered: the worst of all counts, since cells were
+    measured on each of them.
 
     Args:
         request: what is measured; its recipe says how much a server must know (bench.quality).
@@ -95,7 +95,7 @@ _START = "start-"
 
 
 def _of_earlier_starts(record: RunRecord) -> tuple[Check, ...]:
-    """The checks of a run before it was gone on with, each named by the start that it was made on: start-1.before.load."""
+    """The checks of a run before it was gone on with, each named by its start: start-1.before.load."""
     number = len(record.get("resumed") or ())
     return tuple(
         check if check.id.startswith(_START) else replace(check, id=f"{_START}{number}.{check.id}")
