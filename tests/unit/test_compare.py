@@ -276,6 +276,44 @@ def test_rounds_that_disagree_are_told(root: Path) -> None:
     assert f"{PROSE} tg: the rounds do not agree on which is faster (B to A: {ratios})" in found.notes
 
 
+def test_a_garbage_server_is_not_fast_without_a_word(root: Path) -> None:
+    checks = [
+        {"id": "before.coherence", "verdict": "fail", "why": "'!' is repeated 400 times"},
+        {"id": "before.load", "verdict": "pass", "why": "fine"},
+    ]
+    add_run(root, "ar", tgs=SLOW, quality={"verdict": "warn", "checks": [{**checks[0], "verdict": "warn"}]})
+    impossible = {"verdict": "too-fast", "reasons": ["22 times what the memory allows", "more"]}
+    add_run(root, "dflash", verdict=impossible, quality={"verdict": "fail", "checks": checks})
+    found = compared(f"{NAME}/ar", f"{NAME}/dflash")
+    one = row(found)
+    assert one.doubts == ("B: quality fail", "B: too-fast")
+    assert one.words.endswith("; in doubt, B: quality fail, B: too-fast")
+    assert found.notes[:3] == (
+        "A's server did not pass everything that it was asked (quality warn): "
+        "before.coherence: '!' is repeated 400 times",
+        "B's server did not answer rightly (quality fail): before.coherence: '!' is repeated 400 times",
+        f"{PROSE} of B is too-fast: 22 times what the memory allows",
+    )
+    data = found.as_data()
+    assert (data["a"]["quality"], data["b"]["quality"]) == ("warn", "fail")
+    assert data["b"]["quality_faults"] == ["before.coherence: '!' is repeated 400 times"]
+    assert data["cells"][0]["doubts"] == ("B: quality fail", "B: too-fast")
+    assert "in doubt, B: quality fail" in CliRunner().invoke(compare_command, [f"{NAME}/ar", f"{NAME}/dflash"]).output
+    turned = compared(f"{NAME}/dflash", f"{NAME}/ar")
+    assert row(turned).doubts == ("A: quality fail", "A: too-fast")
+
+
+def test_of_several_rounds_the_worst_counts(root: Path) -> None:
+    for turn, verdict in enumerate(("pass", "fail", "warn"), 1):
+        pair = {"id": "p1", "round": turn, "rounds": 3}
+        quality = {"verdict": verdict, "checks": [{"id": f"r{turn}", "verdict": verdict, "why": "so"}]}
+        doubt = {"verdict": "cold" if turn == 2 else "plausible", "reasons": ["the first samples"]}
+        add_run(root, "ar", hour=6 + turn, tgs=SLOW, pair=pair, quality=quality, verdict=doubt)
+    side = find_side(f"{NAME}/ar", None)
+    assert (side.quality, side.quality_faults) == ("fail", ("r2: so", "r3: so"))
+    assert side.cells[0].doubts == ("cold: the first samples",)
+
+
 def test_raw_reports_are_matched_by_their_shape(root: Path, tmp_path: Path) -> None:
     a = write_json(tmp_path / "a.json", report(benchmark(tgs=SLOW), benchmark(depth=4096)))
     b = write_json(tmp_path / "b.json", report(benchmark(tgs=FAST), benchmark(pp=128)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from recipegen.errors import RecipegenError
@@ -51,6 +51,7 @@ class Row:
         rounds: B to A in each round of a paired measurement: of the medians.
         within: what the samples of each round say of it, for description: ends of the 95 % interval of the ratio, pair
             by pair where both have as many. It holds nothing of what differs from one start to the next.
+        doubts: why a figure of either side may not be one: `B: quality fail`, `A: too-fast`.
     """
 
     cell: str
@@ -68,6 +69,7 @@ class Row:
     words: str
     rounds: tuple[float, ...] = ()
     within: tuple[tuple[float, float], ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,13 @@ class Compared:
         """The comparison for --json."""
         return {
             **{
-                key: {"given": side.given, "is": side.title, "folders": [str(path) for path in side.folders]}
+                key: {
+                    "given": side.given,
+                    "is": side.title,
+                    "folders": [str(path) for path in side.folders],
+                    "quality": side.quality,
+                    "quality_faults": list(side.quality_faults),
+                }
                 for key, side in (("a", self.a), ("b", self.b))
             },
             "cells": [asdict(row) for row in self.rows],
@@ -197,9 +205,20 @@ def _rows(a: Side, b: Side, x: SideCell, y: SideCell) -> Iterator[Row]:
                 yield _row(x, y, metric, one, two, words=f"{'A' if one is None else 'B'} has no sample of it")
             continue
         try:
-            yield _compared(a, b, x, y, metric, one, two)
+            yield _doubted(_compared(a, b, x, y, metric, one, two), _doubts(a, b, x, y))
         except ValueError as error:
             yield _row(x, y, metric, one, two, words=f"cannot be compared: {error}")
+
+
+def _doubts(a: Side, b: Side, x: SideCell, y: SideCell) -> list[str]:
+    """Why the figures of a cell may be none, in a word each."""
+    sides = (("A", a, x), ("B", b, y))
+    wrong = [f"{name}: quality fail" for name, side, _ in sides if side.quality == "fail"]
+    return wrong + [f"{name}: {doubt.partition(':')[0]}" for name, _, cell in sides for doubt in cell.doubts]
+
+
+def _doubted(row: Row, doubts: list[str]) -> Row:
+    return replace(row, doubts=tuple(doubts), words=f"{row.words}; in doubt, {', '.join(doubts)}") if doubts else row
 
 
 def _figure(cell: SideCell, metric: str) -> Figure | None:
@@ -265,6 +284,7 @@ def _turns(a: Side, b: Side, x: SideCell, y: SideCell, metric: str) -> list[tupl
 
 
 def _notes(a: Side, b: Side, pairs: _Pairs, rows: Sequence[Row]) -> Iterator[str]:
+    yield from _in_doubt(a, b, pairs)
     if a.folders and a.folders == b.folders:
         yield "A and B are the very same measurement"
     paired = [row for row in rows if row.paired]
@@ -290,6 +310,17 @@ def _notes(a: Side, b: Side, pairs: _Pairs, rows: Sequence[Row]) -> Iterator[str
         yield "a raw report does not say which text it was measured on, nor in which thinking mode"
     if any(x.published or y.published for x, y in pairs):
         yield "published figures were made elsewhere; `cell` says under which conditions, as far as they are known"
+
+
+def _in_doubt(a: Side, b: Side, pairs: _Pairs) -> Iterator[str]:
+    """What speaks against the figures themselves; a fast server that answers nonsense is not fast."""
+    for name, side in (("A", a), ("B", b)):
+        if side.quality in ("warn", "fail"):
+            said = "did not answer rightly" if side.quality == "fail" else "did not pass everything that it was asked"
+            yield f"{name}'s server {said} (quality {side.quality}): {'; '.join(side.quality_faults)}"
+    for name, cells in (("A", [x for x, _ in pairs]), ("B", [y for _, y in pairs])):
+        for cell in {cell.id: cell for cell in cells}.values():
+            yield from (f"{cell.id} of {name} is {doubt}" for doubt in cell.doubts)
 
 
 def _left_out(a: Side, b: Side, rows: Sequence[Row]) -> Iterator[str]:

@@ -130,6 +130,12 @@ def quality_of(record: RunRecord) -> str | None:
     return None if verdict is None else str(verdict)
 
 
+def quality_faults(record: RunRecord) -> list[str]:
+    """What kept a run from passing: `after.load: 3 of 8 turned wrong with 4 at once`."""
+    checks = (record.get("quality") or {}).get("checks", ())
+    return [f"{check['id']}: {check['why']}" for check in checks if check["verdict"] != "pass"]
+
+
 def _headline_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:
     # A fast server that answers nonsense makes no row.
     return None if quality_of(record) == "fail" else _measured_cell(entry, record)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
-from recipegen.publish.entry import IndexEntry
+from recipegen.publish.entry import IndexEntry, quality_faults, quality_of
 from recipegen.publish.figures import (
     METRICS,
     NOTHING,
@@ -120,9 +120,7 @@ def _facts(record: RunRecord) -> Iterable[tuple[str, str]]:
         markdown_text(record["status"]) + (f": {_short(record['error'])}" if record["error"] else ""),
     )
     yield "origin", _ORIGINS[record["origin"]]
-    quality = record.get("quality") or {}
-    faults = [f"{check['id']}: {check['why']}" for check in quality.get("checks", ()) if check["verdict"] != "pass"]
-    yield "quality", markdown_text("; ".join(filter(None, [str(quality.get("verdict") or ""), *faults])))
+    yield "quality", markdown_text("; ".join(filter(None, [quality_of(record) or "", *quality_faults(record)])))
     times = [time for time in (record["started"], record["ended"]) if time]
     yield "time", markdown_text(" to ".join(dict.fromkeys(times)))
     engine = record["engine"]
