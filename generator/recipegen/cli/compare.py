@@ -86,12 +86,16 @@ def _cell_name(row: Row) -> str:
 
 
 def _side(figure: Figure | None) -> str:
-    from recipegen.publish.figures import NOTHING, number
+    from recipegen.publish.figures import NOTHING, digits, number
 
     if figure is None:
         return NOTHING
+    if figure.low is None or figure.high is None:  # published, at its publisher's digits
+        median = number(figure.median)
+    else:
+        median = digits(figure.median, figure.low, figure.high).figure(figure.median)
     what = [*(["mean"] if figure.stat == "mean" else []), f"n={'?' if figure.n is None else figure.n}"]
-    return f"{number(figure.median)} ({', '.join(what)})"
+    return f"{median} ({', '.join(what)})"
 
 
 def _short(text: str, most: int = 60) -> str:
@@ -205,12 +209,12 @@ def _shown(cell: CellLine) -> Iterator[tuple[str, Described]]:
 
 
 def _figure(found: Described | None) -> tuple[str, str]:
-    from recipegen.publish.figures import NOTHING, number
+    from recipegen.publish.figures import NOTHING, digits
 
     if found is None:
         return NOTHING, NOTHING
-    interval = NOTHING if found.n == 1 else f"{number(found.low)} to {number(found.high)}"
-    return number(found.median), interval
+    to = digits(found.median, found.low, found.high)
+    return to.figure(found.median), NOTHING if found.n == 1 else f"{to.finer(found.low)} to {to.finer(found.high)}"
 
 
 def _remarks(cell: CellLine) -> Iterator[str]:

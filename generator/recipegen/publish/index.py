@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recipegen.errors import EXIT_FINDINGS, Problem, RecipegenError, SpecError, Where
 from recipegen.publish.entry import IndexEntry, failed_quality, headline_run, quality_of
-from recipegen.publish.figures import NOTHING, cell_samples, conditions, number, table_head, table_row
+from recipegen.publish.figures import NOTHING, cell_samples, conditions, digits, number, table_head, table_row
 from recipegen.quoting import markdown_link, markdown_text
 from recipegen.results.store import DOUBTFUL
 from recipegen.stats import WARM_RULE
@@ -35,9 +35,10 @@ _COLUMNS = (
     ("status", False),
 )
 _LEGEND = (
-    f"Measured figures are warm medians: {WARM_RULE} (n). Before n stands the 95 % bootstrap interval of the median;",
-    "few-samples, wide-interval, drift and two-groups say why a figure must be read with care (the recipe's RESULTS.md",
-    "has the numbers). Quality is the verdict of questions that the server was asked; a run that fails makes no row.",
+    f"Measured figures are warm medians: {WARM_RULE} (n). Before n stands the 95 % bootstrap interval of the median; a",
+    "figure has no more digits than its interval supports, the raw report has all. few-samples, wide-interval, drift and",
+    "two-groups say why a figure must be read with care (the recipe's RESULTS.md has the numbers). Quality is the verdict",
+    "of questions that the server was asked; a run that fails makes no row.",
 )
 _TG, _PP = 128, 2048
 """Tokens that the columns are named after; a recipe whose headline cell has others says so in its cells."""
@@ -162,11 +163,12 @@ def _figure(samples: list[float], remarks: list[str]) -> str:
     if not samples:
         return NOTHING
     found = describe(samples)
-    interval = [f"{number(found.low)}–{number(found.high)}"] * (found.n > 1)
+    to = digits(found.median, found.low, found.high)
+    interval = [f"{to.finer(found.low)}–{to.finer(found.high)}"] * (found.n > 1)
     codes = [warning.code for warning in found.warnings]
     # Of few samples the interval is wide as a rule, and is not yet one of 95 %.
     odd = [code for code in codes if code != "wide-interval" or "few-samples" not in codes]
-    return f"{number(found.median)} ({', '.join([*interval, f'n={found.n}', *odd, *remarks])})"
+    return f"{to.figure(found.median)} ({', '.join([*interval, f'n={found.n}', *odd, *remarks])})"
 
 
 def _published(entry: IndexEntry, notes: _Notes) -> str:

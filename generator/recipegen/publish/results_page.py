@@ -14,6 +14,7 @@ from recipegen.publish.figures import (
     UNITS,
     cell_samples,
     conditions,
+    digits,
     number,
     table_head,
     table_row,
@@ -67,7 +68,7 @@ def build_results_page(entry: IndexEntry, runs: Iterable[Path]) -> str:
         "",
         "tg and pp are in tok/s, ttfr (time to first response) in ms, at several requests at a time of all of them",
         "together. The interval is the bootstrap interval of the median, std the population standard deviation. Every",
-        "figure follows from the raw report of its row.",
+        "figure follows from the raw report of its row, and is shown with no more digits than its interval supports.",
         "",
         *(sections or ["Nothing has been measured yet.", ""]),
         *_published_section(entry),
@@ -159,7 +160,8 @@ def _cell_row(place: str, cell: CellRecord, found: Mapping[str, Described]) -> s
 def _numbers(found: Described | None) -> tuple[str, str, str]:
     if found is None:
         return NOTHING, NOTHING, NOTHING
-    return with_interval(found), number(found.mean), number(found.std)
+    to = digits(found.median, found.low, found.high)
+    return with_interval(found), to.figure(found.mean), to.finer(found.std)
 
 
 def _published_section(entry: IndexEntry) -> list[str]:
