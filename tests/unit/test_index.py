@@ -27,6 +27,20 @@ from tests.unit.results_factory import NOBODY, benchmark, published, real_report
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "results"
 CELL = "prose-pp2048-tg128-d0-c1"
+COLUMNS = [
+    "recipe",
+    "model",
+    "quant",
+    "method",
+    "tg",
+    "pp",
+    "quality",
+    "agents",
+    "published",
+    "hardware",
+    "date",
+    "status",
+]
 GB10 = {"gpus": [{"name": "NVIDIA GB10"}]}
 H100 = {"gpus": [{"name": "NVIDIA H100 80GB HBM3"}]}
 
@@ -114,9 +128,8 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 def row(one: IndexEntry) -> dict[str, str]:
-    columns = ("recipe", "model", "quant", "method", "tg", "pp", "quality", "published", "hardware", "date", "status")
     (cells,) = rows(build_index([one])).values()
-    return dict(zip(columns, cells, strict=True))
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def golden(name: str, text: str) -> None:
@@ -305,7 +318,7 @@ def test_published_figures_never_stand_among_measured_ones(tmp_path: Path) -> No
 def test_alike_conditions_share_a_note(tmp_path: Path) -> None:
     entries = [entry(tmp_path, f"r{n:02}", published=(published(corpus=f"text {n % 11}"),)) for n in range(22)]
     text = build_index(entries)
-    assert rows(text)["r10"][7].endswith(" ¹¹") and rows(text)["r21"][7].endswith(" ¹¹")
+    assert rows(text)["r10"][8].endswith(" ¹¹") and rows(text)["r21"][8].endswith(" ¹¹")
     assert text.count("not measured here:") == 11
 
 
@@ -335,7 +348,7 @@ def test_hostile_words_stay_in_their_cell(tmp_path: Path, words: str) -> None:
         build_index([entry(tmp_path, published=(published(),))], "before\n").split("\n")
     )
     (cells,) = rows(text).values()
-    assert len(cells) == 11
+    assert len(cells) == len(COLUMNS)
     assert [line.strip() for line in text.splitlines()].count(END) == 1
     assert not re.search(r"<(?!!-- recipegen:index:(begin|end) -->)", text)
     assert not re.search("[\u202a-\u202e\u200e\u200f\u2028]", text)
@@ -352,7 +365,7 @@ def test_a_hostile_folder_of_results(tmp_path: Path) -> None:
     folder = measured(one, machine="h100", host=H100)
     folder.parent.rename(folder.parent.with_name("a | [b](c)\n<d>"))
     (cells,) = rows(build_index([one])).values()
-    assert len(cells) == 11 and cells[8].startswith("DGX Spark (GB10), measured on a \\|")
+    assert len(cells) == len(COLUMNS) and cells[9].startswith("DGX Spark (GB10), measured on a \\|")
     page = build_results_page(one, iter_runs(one.folder))
     assert "results/a%20%7C%20%5Bb%5D%28c%29%0A%3Cd%3E/" in page
 

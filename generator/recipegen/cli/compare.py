@@ -127,19 +127,15 @@ def results_command(name: str, root: Path | None, as_json: bool) -> None:
       recipegen results qwen36-35b-dflash
       recipegen results qwen36-35b-dflash --json
     """
+    from recipegen.publish.agents import labelled_agents
     from recipegen.publish.index import RecordsBroken
-    from recipegen.publish.listing import agent_data, list_agents, list_runs
-    from recipegen.results.agent_eval import judge_evaluation
+    from recipegen.publish.listing import agent_data, list_runs
 
     workspace = Workspace.open(root)
     folder = workspace.repository.folder(name)
     runs, problems = list_runs(folder)
-    found, broken = list_agents(folder)
+    agents, broken = labelled_agents(workspace, name)
     problems += broken
-    agents = []
-    if found:  # only their labels need the recipe itself
-        recipe, _ = workspace.under_lint(name)
-        agents = [(run, judge_evaluation(recipe, run.variant, run.evaluation)) for run in found]
     if as_json:
         data = {
             "recipe": name,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
+from recipegen.publish.agents import agent_section
 from recipegen.publish.entry import IndexEntry, quality_faults, quality_of
 from recipegen.publish.figures import (
     METRICS,
@@ -70,7 +71,8 @@ def build_results_page(entry: IndexEntry, runs: Iterable[Path]) -> str:
         "together. The interval is the bootstrap interval of the median, std the population standard deviation. Every",
         "figure follows from the raw report of its row, and is shown with no more digits than its interval supports.",
         "",
-        *(sections or ["Nothing has been measured yet.", ""]),
+        *(sections or ([] if entry.agents else ["Nothing has been measured yet.", ""])),
+        *agent_section(entry.agents, entry.folder),
         *_published_section(entry),
     ]
     return "\n".join(lines).rstrip("\n") + "\n"

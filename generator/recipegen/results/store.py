@@ -301,12 +301,16 @@ def claim_folder(recipe_dir: Path, machine: str, run: str) -> Path:
     raise RecipegenError(f"{parent} holds thousands of runs called {run}", hint="look what starts them")
 
 
-def iter_runs(recipe_dir: Path) -> Iterator[Path]:
-    """Folders of all runs that have a record, by machine, then oldest first. Links are not followed."""
+def iter_runs(recipe_dir: Path, record: str = RECORD) -> Iterator[Path]:
+    """Folders of all runs that have a record, by machine, then oldest first. Links are not followed.
+
+    Args:
+        record: name of the file that makes a folder a run; agentic runs have another one.
+    """
     for machine in _folders(recipe_dir / "results"):
         for run in sorted(_folders(machine), key=run_order):
             # os.path, because a table looks at ten thousand runs and pathlib takes three times as long.
-            if os.path.isfile(f"{run}/{RECORD}"):  # noqa: PTH113
+            if os.path.isfile(f"{run}/{record}"):  # noqa: PTH113
                 yield run
 
 
