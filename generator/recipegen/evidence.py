@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import RecipegenError, Where
-from recipegen.publish.entry import entry_of, headline_run, quality_of
+from recipegen.publish.entry import entry_of, headline_run
 from recipegen.publish.figures import METRICS, MORE_METRICS
 from recipegen.results.report import ReportCell, load_benchmark, load_report, metric_values
-from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, run_order
+from recipegen.results.store import CellRecord, RunRecord, done_cells, iter_runs, load_run, quality_of, run_order
 from recipegen.workspace import Workspace, variant_of
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def find_evidence(
     Args:
         variant: another one than the headline.
         run: name of a run's folder, as in `20261121T072000Z-dflash`.
-        cell: id of another cell than the headline cell.
+        cell: id of another cell than the headline cell; by default the headline cell, where the run has it.
 
     Raises:
         RecipegenError: there is no such run or cell; says what there is.
@@ -120,7 +120,7 @@ def find_evidence(
         at, record, found = chosen
     else:
         at, record = _run(spec, folder, variant_of(spec, variant) if variant or run is None else None, run)
-        found = _cell(record, cell or spec.cell(spec.bench.headline).id, at)
+        found = _cell(record, cell, spec.cell(spec.bench.headline).id, at)
     return _read(spec, folder, at, record, found, _baseline(spec, folder, record, found))
 
 
@@ -140,12 +140,15 @@ def _run(spec: Spec, folder: Path, variant: str | None, run: str | None) -> tupl
     raise RecipegenError(f"{spec.name} has no {wanted}", hint=f"newest runs: {there}")
 
 
-def _cell(record: RunRecord, cell: str, run: Path) -> CellRecord:
-    for one in record["cells"]:
-        if one["id"] == cell and one["status"] == "done":
-            return one
-    done = ", ".join(one["id"] for one in record["cells"] if one["status"] == "done") or "none"
-    raise RecipegenError(f"{run.name} has not measured the cell {cell!r}", where=Where(run), hint=f"done: {done}")
+def _cell(record: RunRecord, wanted: str | None, headline: str, run: Path) -> CellRecord:
+    """The cell wanted; else the headline cell, or the first one of a run that did not measure that."""
+    done = {one["id"]: one for one in done_cells(record)}
+    if wanted is None:
+        wanted = headline if headline in done else next(iter(done), headline)
+    if wanted not in done:
+        hint = f"done: {', '.join(done) or 'none'}"
+        raise RecipegenError(f"{run.name} has not measured the cell {wanted!r}", where=Where(run), hint=hint)
+    return done[wanted]
 
 
 def _baseline(spec: Spec, folder: Path, record: RunRecord, cell: CellRecord) -> Evidence | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recipegen.bench.host import gpu_slug, hardware_matches
 from recipegen.results.report import ReportCell
-from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, run_order
+from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, quality_of, run_order
 
 if TYPE_CHECKING:
     from recipegen.publish.agents import Labelled
@@ -132,18 +132,6 @@ def failed_quality(entry: IndexEntry) -> bool:
     """
     records = map(load_run, iter_runs(entry.folder))
     return any(_measured_cell(entry, one) and quality_of(one) == "fail" for one in records)
-
-
-def quality_of(record: RunRecord) -> str | None:
-    """Verdict of a run's quality gate: pass, warn, fail; None where nobody asked."""
-    verdict = (record.get("quality") or {}).get("verdict")
-    return None if verdict is None else str(verdict)
-
-
-def quality_faults(record: RunRecord) -> list[str]:
-    """What kept a run from passing: `after.load: 3 of 8 turned wrong with 4 at once`."""
-    checks = (record.get("quality") or {}).get("checks", ())
-    return [f"{check['id']}: {check['why']}" for check in checks if check["verdict"] != "pass"]
 
 
 def _headline_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:

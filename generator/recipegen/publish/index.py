@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from recipegen.errors import EXIT_FINDINGS, Problem, RecipegenError, SpecError, Where
 from recipegen.publish.agents import newest_scores, score_text
-from recipegen.publish.entry import IndexEntry, failed_quality, headline_run, quality_of
+from recipegen.publish.entry import IndexEntry, failed_quality, headline_run
 from recipegen.publish.figures import NOTHING, cell_samples, conditions, digits, number, table_head, table_row
 from recipegen.quoting import markdown_link, markdown_text
-from recipegen.results.store import DOUBTFUL
+from recipegen.results.store import DOUBTFUL, quality_of
 from recipegen.stats import WARM_RULE
 from recipegen.stats.summary import describe
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
 from recipegen.publish.agents import agent_section
-from recipegen.publish.entry import IndexEntry, quality_faults, quality_of
+from recipegen.publish.entry import IndexEntry
 from recipegen.publish.figures import (
     METRICS,
     NOTHING,
@@ -23,7 +23,16 @@ from recipegen.publish.figures import (
 )
 from recipegen.publish.index import RecordsBroken
 from recipegen.quoting import markdown_code, markdown_link, markdown_text
-from recipegen.results.store import DOUBTFUL, RECORD, CellRecord, RunRecord, load_run, run_order
+from recipegen.results.store import (
+    DOUBTFUL,
+    RECORD,
+    CellRecord,
+    RunRecord,
+    load_run,
+    quality_faults,
+    quality_of,
+    run_order,
+)
 from recipegen.stats import WARM_RULE
 from recipegen.stats.summary import Described, describe
 

@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import RecipegenError, Where
-from recipegen.publish.entry import quality_faults, quality_of
 from recipegen.publish.figures import METRICS, cell_samples
 from recipegen.quality.verdict import VERDICTS
 from recipegen.results.report import cell_of, check_report, metric_values
-from recipegen.results.store import DOUBTFUL, RECORD, CellRecord, RunRecord, iter_runs, load_run, run_order
+from recipegen.results.store import (
+    DOUBTFUL,
+    RECORD,
+    CellRecord,
+    RunRecord,
+    iter_runs,
+    load_run,
+    quality_faults,
+    quality_of,
+    run_order,
+)
 from recipegen.stats import warm
 from recipegen.workspace import Workspace, variant_of
 
