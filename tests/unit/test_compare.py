@@ -225,6 +225,8 @@ def test_runs_measured_in_turn_are_pairs(root: Path) -> None:
         "paired: A and B were measured in turn, 3 rounds; each round counts once, however many samples it has",
     )
     assert "3 rounds" in found.a.title
+    printed = CliRunner().invoke(compare_command, [f"{NAME}/ar", f"{NAME}/dflash"]).output
+    assert "B to A, round by round: 1.020, 1.020, 1.020" in printed
     # One round alone is one run; of another round it is no partner.
     second = root / "recipes" / NAME / "results" / "gb10-128g" / "20261121T080000Z-dflash"
     alone = row(compared(f"{NAME}/20261121T080000Z-ar", second))

@@ -55,6 +55,8 @@ def comparison(found: Compared) -> Iterator[str]:
     yield ""
     for row in found.rows:
         yield f"{_cell_name(row)} {row.metric}: {row.words}"
+        if row.rounds:
+            yield f"  B to A, round by round: {', '.join(f'{ratio:.3f}' for ratio in row.rounds)}"
     for name, alone in (("A", found.only_a), ("B", found.only_b)):
         if alone:
             yield ""
