@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,12 @@ class Digits:
         """An end of its interval, a deviation: one digit more, so that a width can be read."""
         return _to_place(value, self.place - 1)
 
+    def with_interval(self, found: Described) -> str:
+        """Median and its 95 % interval: `102 (98.1–107.3)`; of a single sample the figure alone."""
+        if found.n == 1:
+            return number(found.median)
+        return f"{self.figure(found.median)} ({self.finer(found.low)}–{self.finer(found.high)})"
+
 
 def digits(median: float, low: float, high: float) -> Digits:
     """The digits that an interval supports: the one rule, wherever a measured figure is shown.
@@ -81,27 +88,28 @@ def digits(median: float, low: float, high: float) -> Digits:
     interval is known.
     """
     half = (high - low) / 2
-    if half <= 0:
-        return Digits(_FINEST)
-    place = math.floor(math.log10(half))
-    place = max(place - (half < 2 * 10.0**place), _FINEST)
+    if half < 2 * 10.0**_FINEST:
+        return _digits_to(_FINEST)
+    place = math.floor(math.log10(half / 2))  # a 1 in front is one place further
     while place > _FINEST and not low <= round(median, -place) <= high:
         place -= 1
-    return Digits(place)
+    return _digits_to(place)
+
+
+_digits_to = cache(Digits)
+"""A table shows a hundred thousand figures to a handful of places."""
 
 
 def _to_place(value: float, place: int) -> str:
     """Rounded to a power of ten: 7022.39 at 10**2 is 7000."""
-    decimals = -max(place, _FINEST)
-    return f"{round(value, decimals):.{max(decimals, 0)}f}"
+    if place >= 0:
+        return f"{round(value, -place):.0f}"
+    return f"{value:.1f}" if place == -1 else f"{value:.2f}"
 
 
 def with_interval(found: Described) -> str:
-    """Median and its 95 % interval: `102 (98.1–107.3)`; of a single sample the figure alone."""
-    if found.n == 1:
-        return number(found.median)
-    to = digits(found.median, found.low, found.high)
-    return f"{to.figure(found.median)} ({to.finer(found.low)}–{to.finer(found.high)})"
+    """Median and its 95 % interval, each with the digits that it supports."""
+    return digits(found.median, found.low, found.high).with_interval(found)
 
 
 def table_row(*cells: str) -> str:

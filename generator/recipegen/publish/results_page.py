@@ -172,7 +172,7 @@ def _numbers(found: Described | None) -> tuple[str, str, str]:
     if found is None:
         return NOTHING, NOTHING, NOTHING
     to = digits(found.median, found.low, found.high)
-    return with_interval(found), to.figure(found.mean), to.finer(found.std)
+    return to.with_interval(found), to.figure(found.mean), to.finer(found.std)
 
 
 def _published_section(entry: IndexEntry) -> list[str]:
