@@ -6,8 +6,10 @@ import hashlib
 import os
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from recipegen.errors import EXIT_USAGE, EnvironmentLacks, RecipegenError, Where
 
@@ -27,7 +29,16 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Pa
         RecipegenError: when a linked folder leads out of `within`.
         EnvironmentLacks: when the file cannot be written (no space, no permission, no such folder).
     """
-    raw = data.encode() if isinstance(data, str) else data
+    with writing_atomic(path, mode, within=within) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def writing_atomic(path: Path, mode: int = 0o644, *, within: Path | None = None) -> Iterator[BinaryIO]:
+    """Gives a file to write bit by bit; at the end of the block it takes the place of `path`, see `write_atomic`.
+
+    When the block raises, `path` stays as it was.
+    """
     folder = path.parent
     if within is not None and not folder.resolve().is_relative_to(within.resolve()):
         raise RecipegenError(f"{path} lies outside of {within}", hint="a link among its folders leads out: remove it")
@@ -36,7 +47,7 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Pa
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".recipegen-", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             os.fchmod(handle, mode)
-            file.write(raw)
+            yield file
             file.flush()
             os.fsync(handle)
         Path(temporary).replace(path)

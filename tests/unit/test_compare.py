@@ -450,6 +450,32 @@ def test_results_lists_runs_and_cells(root: Path) -> None:
     assert data["problems"] == data["agents"] == []
 
 
+def test_results_shows_acceptance_memory_failed_requests_and_a_server_without_counters(root: Path) -> None:
+    def metrics(**derived: float) -> dict[str, Any]:
+        page = {"endpoint": True, "resets": 0, "reason": None}
+        host = {"peak_used_bytes": 96 << 30}
+        return {"format": "recipegen-metrics/1", "server": page, "host": host, "derived": derived}
+
+    seen, unseen = add_run(root), add_run(root, "ar", hour=8)
+    without = {**metrics(), "server": {"endpoint": False, "reason": "/metrics answers with status 404"}, "host": {}}
+    for run, data in ((seen, metrics(acceptance_length=5.318)), (unseen, without)):
+        write_json(run / "cell.metrics.json", data)
+        record = json.loads((run / "run.json").read_text())
+        record["cells"][0] |= {"metrics": "cell.metrics.json", "failed_requests": 2 if run == seen else 0}
+        write_json(run / "run.json", record)
+    done = CliRunner().invoke(results_command, [NAME])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"failed +accepted +peak GiB +verdict", done.output)
+    assert re.search(rf"{PROSE} .* 2 +5\.32 +96\.0 +", done.output), done.output
+    assert f"{PROSE}: the server's counters were not seen (/metrics answers with status 404)" in done.output
+    first, second = json.loads(CliRunner().invoke(results_command, [NAME, "--json"]).output)["runs"]
+    shown = [run["cells"][0] for run in (first, second)]
+    keys = ("acceptance_length", "peak_used_bytes", "failed_requests")
+    assert [shown[0][key] for key in keys] == [5.318, 96 << 30, 2]
+    assert [shown[1][key] for key in keys] == [None, None, 0]
+    assert shown[0]["server_note"] is None
+
+
 def test_results_shows_what_it_can_and_tells_what_is_broken(root: Path) -> None:
     good = add_run(root, hour=7)
     changed = add_run(root, hour=8)

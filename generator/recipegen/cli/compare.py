@@ -122,7 +122,8 @@ def _table(rows: Sequence[tuple[str, ...]], right: set[int] | frozenset[int] = f
 def results_command(name: str, root: Path | None, as_json: bool) -> None:
     """List what was measured of the recipe NAME: every run, every cell, agentic runs, each with its figures.
 
-    Figures are warm medians with their 95 % intervals; --json has the warnings about them in words.
+    Figures are warm medians with their 95 % intervals; --json has the warnings about them in words. `failed` counts
+    requests, `accepted` is the mean of tokens that one pass yields, `peak` the most memory of the host in use.
     Exit code 1 when a record or a raw report cannot be used.
 
     \b
@@ -172,9 +173,8 @@ def _listing(name: str, runs: Sequence[RunLine], agents: Sequence[tuple[AgentRun
         for reason in run.quality_reasons:
             yield f"  quality: {reason}"
         if run.cells:
-            head = ("cell", "n", "tg tok/s", "95 % interval", "pp tok/s", "95 % interval", "verdict", "warnings")
-            rows = _table([head, *map(_cell_columns, run.cells)], right={1, 2, 3, 4, 5})
-            yield from (f"  {line}" for line in rows)
+            rows = [_HEAD, *map(_cell_columns, run.cells)]
+            yield from (f"  {line}" for line in _table(rows, right=set(range(1, len(_HEAD) - 2))))
         for cell in run.cells:
             yield from (f"  {cell.id}: {text}" for text in _remarks(cell))
         yield ""
@@ -190,7 +190,23 @@ def _listing(name: str, runs: Sequence[RunLine], agents: Sequence[tuple[AgentRun
         yield ""
 
 
+_HEAD = (
+    "cell",
+    "n",
+    "tg tok/s",
+    "95 % interval",
+    "pp tok/s",
+    "95 % interval",
+    "failed",
+    "accepted",
+    "peak GiB",
+    "verdict",
+    "warnings",
+)
+
+
 def _cell_columns(cell: CellLine) -> tuple[str, ...]:
+    """One line of the table: failed requests, tokens accepted in one pass, memory in use at most, among others."""
     from recipegen.publish.figures import NOTHING
 
     tg, pp = cell.figures.get("tg"), cell.figures.get("pp")
@@ -198,7 +214,11 @@ def _cell_columns(cell: CellLine) -> tuple[str, ...]:
     n = str(some.n) if some else NOTHING
     verdict = "failed" if cell.status != "done" else cell.verdict or NOTHING
     codes = [f"{metric} {', '.join(w.code for w in one.warnings)}" for metric, one in _shown(cell) if one.warnings]
-    return (cell.id, n, *_figure(tg), *_figure(pp), verdict, "; ".join(codes) or NOTHING)
+    failed = NOTHING if cell.failed_requests is None else str(cell.failed_requests)
+    accepted = NOTHING if cell.acceptance_length is None else f"{cell.acceptance_length:.2f}"
+    peak = NOTHING if cell.peak_used_bytes is None else f"{cell.peak_used_bytes / (1 << 30):.1f}"
+    figures = (*_figure(tg), *_figure(pp), failed, accepted, peak)
+    return (cell.id, n, *figures, verdict, "; ".join(codes) or NOTHING)
 
 
 def _shown(cell: CellLine) -> Iterator[tuple[str, Described]]:
@@ -219,8 +239,11 @@ def _figure(found: Described | None) -> tuple[str, str]:
 def _remarks(cell: CellLine) -> Iterator[str]:
     if cell.error:
         yield cell.error
-    if cell.verdict not in (None, "plausible", "unknown"):
+    doubtful = cell.verdict not in (None, "plausible", "unknown")
+    if doubtful:
         yield from cell.reasons
+    if cell.server_note and not (doubtful and cell.server_note in cell.reasons):
+        yield cell.server_note
     for metric, found in _shown(cell):
         # The others say in words what n and the interval show; --json has all of them.
         yield from (f"{metric}: {one.text}" for one in found.warnings if one.code in ("drift", "two-groups"))
