@@ -55,6 +55,8 @@ def comparison(found: Compared) -> Iterator[str]:
     yield ""
     for row in found.rows:
         yield f"{_cell_name(row)} {row.metric}: {row.words}"
+        if row.rounds:
+            yield f"  B to A, round by round: {', '.join(f'{ratio:.3f}' for ratio in row.rounds)}"
     for name, alone in (("A", found.only_a), ("B", found.only_b)):
         if alone:
             yield ""
@@ -87,12 +89,16 @@ def _cell_name(row: Row) -> str:
 
 
 def _side(figure: Figure | None) -> str:
-    from recipegen.publish.figures import NOTHING, number
+    from recipegen.publish.figures import NOTHING, digits, number
 
     if figure is None:
         return NOTHING
+    if figure.low is None or figure.high is None:  # published, at its publisher's digits
+        median = number(figure.median)
+    else:
+        median = digits(figure.median, figure.low, figure.high).figure(figure.median)
     what = [*(["mean"] if figure.stat == "mean" else []), f"n={'?' if figure.n is None else figure.n}"]
-    return f"{number(figure.median)} ({', '.join(what)})"
+    return f"{median} ({', '.join(what)})"
 
 
 def _short(text: str, most: int = 60) -> str:
@@ -125,19 +131,15 @@ def results_command(name: str, root: Path | None, as_json: bool) -> None:
       recipegen results qwen36-35b-dflash
       recipegen results qwen36-35b-dflash --json
     """
+    from recipegen.publish.agents import labelled_agents
     from recipegen.publish.index import RecordsBroken
-    from recipegen.publish.listing import agent_data, list_agents, list_runs
-    from recipegen.results.agent_eval import judge_evaluation
+    from recipegen.publish.listing import agent_data, list_runs
 
     workspace = Workspace.open(root)
     folder = workspace.repository.folder(name)
     runs, problems = list_runs(folder)
-    found, broken = list_agents(folder)
+    agents, broken = labelled_agents(workspace, name)
     problems += broken
-    agents = []
-    if found:  # only their labels need the recipe itself
-        recipe, _ = workspace.under_lint(name)
-        agents = [(run, judge_evaluation(recipe, run.variant, run.evaluation)) for run in found]
     if as_json:
         data = {
             "recipe": name,
@@ -226,12 +228,12 @@ def _shown(cell: CellLine) -> Iterator[tuple[str, Described]]:
 
 
 def _figure(found: Described | None) -> tuple[str, str]:
-    from recipegen.publish.figures import NOTHING, number
+    from recipegen.publish.figures import NOTHING, digits
 
     if found is None:
         return NOTHING, NOTHING
-    interval = NOTHING if found.n == 1 else f"{number(found.low)} to {number(found.high)}"
-    return number(found.median), interval
+    to = digits(found.median, found.low, found.high)
+    return to.figure(found.median), NOTHING if found.n == 1 else f"{to.finer(found.low)} to {to.finer(found.high)}"
 
 
 def _remarks(cell: CellLine) -> Iterator[str]:

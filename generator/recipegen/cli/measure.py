@@ -132,6 +132,10 @@ def _collect_agent(
         if not as_json:
             state = "is here already" if run.already else "would go" if dry_run else "went"
             click.echo(f"{file}: {run.evaluation.score}, {judged.label} ({judged.reason}); {state} in {run.folder}")
+    if not dry_run:
+        from recipegen.publish.tables import write_index
+
+        write_index(workspace)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
 

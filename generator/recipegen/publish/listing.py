@@ -153,7 +153,7 @@ def _cell_line(folder: Path, cell: CellRecord, problems: list[Problem]) -> CellL
         reasons=tuple(map(str, verdict.get("reasons") or ())),
         acceptance_length=acceptance_length(metrics),
         peak_used_bytes=peak_used_bytes(metrics),
-        failed_requests=cell["failed_requests"],
+        failed_requests=cell.get("failed_requests"),
         server_note=server_note(metrics),
     )
 
