@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,10 +228,8 @@ def test_speculation_says_what_its_baseline_says(
     derived = json.loads((record["folder"] / cell["metrics"]).read_text())["derived"]
     print(json.dumps(derived, indent=1))
     assert 1 < derived["acceptance_length"] <= 5
-    shares = derived["acceptance_by_position"]
-    assert len(shares) == 4 and all(
-        0 <= later <= earlier <= 1 for earlier, later in zip(shares, shares[1:], strict=False)
-    )
+    shares = derived["acceptance_per_position"]
+    assert len(shares) == 4 and all(0 <= later <= earlier <= 1 for earlier, later in pairwise(shares))
     lines = succeed("results", RECIPE, "--root", repository)
     assert f"{derived['acceptance_length']:.2f}" in lines
     compared = succeed("compare", f"{RECIPE}/ar", f"{RECIPE}/{record['variant']}", "--root", repository)
