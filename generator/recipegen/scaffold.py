@@ -92,10 +92,18 @@ def new_recipe(
     preset: str | None = None,
     source: str | None = None,
     model: str | None = None,
+    imported: str | None = None,
 ) -> tuple[Path, Kit]:
     """Write a recipe and render its kit; on any error nothing is left behind.
 
     A copy gets the source's lock and its own files, too: it builds what the source builds until it is changed.
+
+    Args:
+        name: of the recipe.
+        preset: to start from; one of the name itself where nothing else is given.
+        source: recipe of this repository to copy.
+        model: on the hub, to start from.
+        imported: the whole text of a recipe, as `exchange` makes it.
 
     Returns:
         The recipe's folder and its kit.
@@ -117,7 +125,9 @@ def new_recipe(
     if folder.exists():
         raise taken
     beside: dict[str, bytes | str] = {}
-    if model is not None:
+    if imported is not None:
+        text = imported
+    elif model is not None:
         from recipegen.hub import recipe_from_hub
 
         text = recipe_from_hub(name, model)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from recipegen.exchange.report import Report
 from recipegen.exchange.shell import Word
 from recipegen.exchange.source import Box, Source
 from recipegen.results.scrub import find_secret, is_secret

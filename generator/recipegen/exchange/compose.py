@@ -22,17 +22,17 @@ from recipegen.exchange.script import unwrap
 from recipegen.exchange.server import find_server
 from recipegen.exchange.shell import ShellSyntax, Word
 from recipegen.exchange.source import Source
+from recipegen.exchange.template import plain
 from recipegen.load.yamldoc import Document
 
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([^{}]*))?\})")
 _NO_EFFECT = frozenset(
     ["restart", "healthcheck", "labels", "logging", "hostname", "pull_policy", "profiles", "stdin_open", "tty", "init"]
-    + ["stop_grace_period", "annotations", "develop"]
-)
+) | frozenset(["stop_grace_period", "annotations", "develop"])
 _READ = frozenset(
     ["image", "command", "entrypoint", "environment", "ports", "volumes", "ipc", "shm_size", "ulimits", "network_mode"]
-    + ["deploy", "gpus", "runtime", "container_name"]
-)
+) | frozenset(["deploy", "gpus", "runtime", "container_name"])
+_NO_SERVER = "has no service with a server"
 _HOME = {"HOME": "~", "PWD": "."}
 
 
@@ -52,7 +52,7 @@ def read_compose(source: Source, document: Document) -> None:
             if find_server(trial.words) is not None:
                 found[name] = merged(body)
     if len(found) != 1:
-        what = f"has {len(found)} services with a server: {', '.join(found)}" if found else "has no service with a server"
+        what = f"has {len(found)} services with a server: {', '.join(found)}" if found else _NO_SERVER
         hint = "leave one of them in the file" if found else "looked for: vllm serve, llama-server, an image of vLLM"
         raise SpecError([Problem(document.where(("services",)), what, hint)])
     (name, body), others = next(iter(found.items())), [other for other in services if other not in found]
@@ -97,7 +97,7 @@ def _word(text: Any, line: int) -> Word:
         why = why or f"the variable {name}, which the file does not set"
         return match[0]
 
-    put = _VARIABLE.sub(put_in, str(text))
+    put = _VARIABLE.sub(put_in, plain(text))
     return Word(put, line, why)
 
 
@@ -172,9 +172,11 @@ def _deploy(source: Source, deploy: Any, line: int) -> None:
     reserved = resources.get("reservations") if isinstance(resources, dict) else None
     devices = reserved.get("devices") if isinstance(reserved, dict) else None
     for device in _list(devices):
-        if isinstance(device, dict) and ("gpu" in _list(device.get("capabilities")) or device.get("driver") == "nvidia"):
-            count = device.get("count", "all")
-            put_choice(source, "gpus", "all" if count in ("all", -1, 1) and "device_ids" not in device else str(device), "deploy", line)
+        if not isinstance(device, dict):
+            continue
+        if "gpu" in _list(device.get("capabilities")) or device.get("driver") == "nvidia":
+            every = device.get("count", "all") in ("all", -1, 1) and "device_ids" not in device
+            put_choice(source, "gpus", "all" if every else str(device), "deploy", line)
     rest = {key: value for key, value in deploy.items() if key != "resources"}
     limits = resources.get("limits") if isinstance(resources, dict) else None
     if rest or limits:

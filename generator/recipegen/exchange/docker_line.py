@@ -24,11 +24,11 @@ _SHORT |= {"l": "label", "a": "attach", "c": "cpu-shares", "d": "detach", "i": "
 _SHORT |= {"P": "publish-all"}
 _SWITCHES = frozenset(
     ["detach", "interactive", "tty", "rm", "init", "privileged", "read-only", "no-healthcheck", "oom-kill-disable"]
-    + ["quiet", "publish-all", "sig-proxy", "disable-content-trust", "replace", "tls-verify"]
-)
+) | frozenset(["quiet", "publish-all", "sig-proxy", "disable-content-trust", "replace", "tls-verify"])
 _NO_EFFECT = frozenset(
     ["detach", "interactive", "tty", "rm", "init", "quiet", "sig-proxy", "replace", "pull", "restart", "label"]
-    + ["hostname", "log-driver", "log-opt", "attach", "cidfile", "no-healthcheck", "stop-timeout", "stop-signal"]
+) | frozenset(
+    ["hostname", "log-driver", "log-opt", "attach", "cidfile", "no-healthcheck", "stop-timeout", "stop-signal"]
 )
 
 

@@ -10,9 +10,12 @@ from typing import Any
 from recipegen.quoting import comment_text
 from recipegen.results.scrub import HIDDEN, hide_secrets, is_secret
 
+NO_SECRETS = "a secret: give it to the server from the environment when it starts"
 MAX_VALUE = 200
 """Characters of a value that a report repeats."""
-_ASSIGNED = re.compile(r"(?<![A-Za-z0-9_-])(-{0,2}[A-Za-z_][A-Za-z0-9_-]*)(\s*[=:]\s*|\s+)('[^']*'|\"[^\"]*\"|[^\s'\";]+)")
+_ASSIGNED = re.compile(
+    r"(?<![A-Za-z0-9_-])(-{0,2}[A-Za-z_][A-Za-z0-9_-]*)(\s*[=:]\s*|\s+)('[^']*'|\"[^\"]*\"|[^\s'\";]+)"
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Report:
 
     def secret(self, name: str, line: int = 0) -> None:
         """A secret, which no recipe may hold; its value is not repeated."""
-        self.lose(name, "a secret: give it to the server from the environment when it starts", HIDDEN, line)
+        self.lose(name, NO_SECRETS, HIDDEN, line)
 
     def note(self, text: str) -> None:
         """Something that was carried over, but not word by word."""

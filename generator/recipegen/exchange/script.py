@@ -16,8 +16,7 @@ MAX_NESTED = 4
 """Shells within shells: `bash -c "bash -c …"`."""
 _HARMLESS = frozenset(
     ["set", "cd", "echo", "printf", "mkdir", "sleep", "trap", "shopt", "true", ":", "wait", "exit", "curl", "test", "["]
-    + ["[[", "pwd", "date", "clear", "tee", "ulimit", "which"]
-)
+) | frozenset(["[[", "pwd", "date", "clear", "tee", "ulimit", "which"])
 _IMAGES = ((r"(?:.*/)?llama[._-]?cpp(?:[:@/].*)?|.*llama\.cpp:.*server.*", "llama-server"), (r".*vllm.*", "vllm"))
 """Images whose entry point is the server: a command without a program is its arguments."""
 
@@ -52,7 +51,8 @@ def _take(source: Source, found: list[Simple], exported: dict[str, Word], depth:
         source.report.note(f"the server's command stands in a branch of the script (line {chosen.line})")
     if chosen.redirected:
         for what in chosen.redirected:
-            source.report.lose(what, "where a server's output goes is the driver's business", "", chosen.line, runs=False)
+            why = "where a server's output goes is the driver's business"
+            source.report.lose(what, why, "", chosen.line, runs=False)
     words = list(chosen.words)
     if (begins := is_docker_run(words)) is not None:
         read_docker_run(source, words[begins:])
@@ -119,7 +119,7 @@ def _other(source: Source, command: Simple, *, again: bool) -> None:
         source.report.lose(name, "a second server: import it on its own", describe(words), command.line)
         return
     program = words[0].text.rpartition("/")[2]
-    quiet = program in _HARMLESS or (program in ("docker", "podman", "sudo") and not {"exec", "build"} & {w.text for w in words})
-    if not quiet:
+    around = program in ("docker", "podman", "sudo") and not {"exec", "build"} & {word.text for word in words}
+    if program not in _HARMLESS and not around:
         why = "a step of the script beside the server; recipegen runs none: put what it does into the image"
         source.report.lose(name, why, describe(words), command.line)

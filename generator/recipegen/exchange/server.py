@@ -175,7 +175,7 @@ def _most(about: Mapping[str, Any] | None) -> int:
 
 
 def _values(words: list[Word], at: int, most: int) -> list[Word]:
-    found = []
+    found: list[Word] = []
     while at < len(words) and len(found) < most and not _is_flag(words[at]) and words[at].text != "--":
         found.append(words[at])
         at += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from recipegen.engines.known import newest
@@ -66,10 +67,12 @@ _WHY: dict[str, tuple[str, bool]] = {
     "overrides": ("changes an included file, which is not at hand", True),
     "sparkrun_version": ("names the tool's version", False),
 }
-_READ = frozenset(
-    ["recipe_version", "name", "description", "model", "model_revision", "runtime", "runtime_version", "mode"]
-    + ["min_nodes", "max_nodes", "solo_only", "cluster_only", "container", "defaults", "env", "command"]
-    + ["runtime_config", "benchmark", "metadata", "executor_config", "runtime_cache", "stop_after_post"]
+_READ = (
+    frozenset(
+        ["recipe_version", "name", "description", "model", "model_revision", "runtime", "runtime_version", "mode"]
+    )
+    | frozenset(["min_nodes", "max_nodes", "solo_only", "cluster_only", "container", "defaults", "env", "command"])
+    | frozenset(["runtime_config", "benchmark", "metadata", "executor_config", "runtime_cache", "stop_after_post"])
 )
 _TEXTS = ("name", "description", "model", "model_revision", "runtime", "runtime_version", "container", "command")
 _MAPPINGS = ("defaults", "env", "runtime_config", "metadata", "executor_config", "benchmark")
@@ -108,7 +111,8 @@ def read_sparkrun(source: Source, document: Document) -> None:
     cache = data.get("runtime_cache")
     source.compile_cache = cache is not False and not (isinstance(cache, dict) and cache.get("enabled") is False)
     if isinstance(cache, dict):
-        source.report.lose("runtime_cache", "recipegen keeps one cache a recipe", cache, _line(document, "runtime_cache"), runs=False)
+        line = _line(document, "runtime_cache")
+        source.report.lose("runtime_cache", "recipegen keeps one cache a recipe", cache, line, runs=False)
     _command(source, data, defaults, document)
     if source.image is None and "container" not in data:
         source.missing.append("The container image: the recipe leaves it to sparkrun.")
@@ -146,8 +150,9 @@ def _others(source: Source, data: Mapping[str, Any], document: Document) -> None
                 source.report.lose(name, why, item, line, runs=runs)
         elif key not in _READ and key not in _WHY:
             source.report.lose(key, "not a field that recipegen knows", value, line)
+    line = _line(document, "runtime_config")
     for key, value in _mapping(data, "runtime_config").items():
-        source.report.lose(f"runtime_config.{key}", "recipegen has no place for it", value, _line(document, "runtime_config"))
+        source.report.lose(f"runtime_config.{key}", "recipegen has no place for it", value, line)
 
 
 def _items(key: str, value: Any) -> list[tuple[str, Any]]:
@@ -176,7 +181,8 @@ def _describe(source: Source, data: Mapping[str, Any], document: Document) -> No
             source.report.lose(f"metadata.{key}", why, value, document.where(("metadata", key)).line, runs=False)
     benchmark = _mapping(data, "benchmark")
     if benchmark and not _bench(source, {**benchmark, **_mapping(benchmark, "args")}):
-        source.report.lose("benchmark", "not lists of pp, tg, depth, concurrency", benchmark, _line(document, "benchmark"), runs=False)
+        line = _line(document, "benchmark")
+        source.report.lose("benchmark", "not lists of pp, tg, depth, concurrency", benchmark, line, runs=False)
 
 
 def _bench(source: Source, args: Mapping[str, Any]) -> bool:
@@ -210,7 +216,8 @@ def _env(source: Source, data: Mapping[str, Any], document: Document) -> None:
 
 def _nodes(source: Source, data: Mapping[str, Any], defaults: Mapping[str, Any], document: Document) -> None:
     least, most = data.get("min_nodes"), data.get("max_nodes")
-    nodes = least if type(least) is int else 2 if data.get("cluster_only") is True or data.get("mode") == "cluster" else 1
+    several = data.get("cluster_only") is True or data.get("mode") == "cluster"
+    nodes = least if type(least) is int else 2 if several else 1
     size = 1
     for key in _PARALLEL:
         value = defaults.get(key)
@@ -221,7 +228,8 @@ def _nodes(source: Source, data: Mapping[str, Any], defaults: Mapping[str, Any],
         nodes = max(nodes, size)  # one GPU a machine: so many ranks, so many machines
     source.nodes = nodes
     if type(most) is int and most != nodes and most > 1:
-        source.report.lose("max_nodes", "a recipe is for one number of machines", most, _line(document, "max_nodes"), runs=False)
+        line = _line(document, "max_nodes")
+        source.report.lose("max_nodes", "a recipe is for one number of machines", most, line, runs=False)
 
 
 def _command(source: Source, data: Mapping[str, Any], defaults: dict[str, Any], document: Document) -> None:
@@ -271,7 +279,8 @@ def _from_defaults(source: Source, defaults: dict[str, Any], document: Document)
         if value is True:
             source.words.append(Word(f"--{name}", line))
         elif value is False:
-            if facts is None or not known or (name in facts.flags and facts.flags[name]["off"]) or name in ("webui", "mmap"):
+            negatable = not known or facts is None or (name in facts.flags and facts.flags[name]["off"])
+            if negatable or name in ("webui", "mmap"):
                 source.words.append(Word(f"--no-{name}", line))
         elif value is not None:
             text = plain(value) if value != "" else ""
@@ -281,7 +290,7 @@ def _from_defaults(source: Source, defaults: dict[str, Any], document: Document)
 def _built_version(arguments: Any) -> str | None:
     """The vLLM version that build-and-copy.sh is told to build: `--vllm-ref v0.25.1`."""
     words = [str(word) for word in arguments] if isinstance(arguments, list) else []
-    for word, following in zip(words, words[1:], strict=False):
+    for word, following in pairwise(words):
         if word == "--vllm-ref" and re.fullmatch(r"v?[0-9]+(?:\.[0-9]+)+\w*", following):
             return following.removeprefix("v")
     return None

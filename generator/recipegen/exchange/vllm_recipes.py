@@ -63,7 +63,8 @@ def read_vllm_recipe(source: Source, document: Document, variant: str | None = N
     _put_env(source, model.get("base_env"), "model.base_env", document.where(("model", "base_env")).line)
     for place, part in _parts(data, chosen, path):
         words += _words(part.get("extra_args") or part.get("args"), place, document)
-        _put_env(source, part.get("extra_env") or part.get("env"), ".".join(map(str, place)), document.where(place).line)
+        env = part.get("extra_env") or part.get("env")
+        _put_env(source, env, ".".join(map(str, place)), document.where(place).line)
     source.words = words
     _features(source, data, name, document)
     _left_out(source, data, variants, name, document)
@@ -71,9 +72,8 @@ def read_vllm_recipe(source: Source, document: Document, variant: str | None = N
 
 def _choose(source: Source, variants: Mapping[str, Any], wanted: str | None) -> str:
     if wanted is not None and wanted not in variants:
-        raise RecipegenError(
-            f"{source.file} has no variant {wanted!r}", hint=near_miss(wanted, map(str, variants)), where=Where(source.file)
-        )
+        hint = near_miss(wanted, map(str, variants))
+        raise RecipegenError(f"{source.file} has no variant {wanted!r}", hint=hint, where=Where(source.file))
     tuned = [name for name in variants if SPARK in _mapping(_mapping(variants, name), "hardware_overrides")]
     return wanted or (tuned[0] if tuned else "default")
 
@@ -90,7 +90,9 @@ def _describe(source: Source, meta: Mapping[str, Any], chosen: Mapping[str, Any]
     source.references.append({"title": f"vLLM recipe of {hf_id}", "url": "https://recipes.vllm.ai/"})
 
 
-def _parts(data: Mapping[str, Any], chosen: Mapping[str, Any], path: Path_) -> Iterator[tuple[Path_, Mapping[str, Any]]]:
+def _parts(
+    data: Mapping[str, Any], chosen: Mapping[str, Any], path: Path_
+) -> Iterator[tuple[Path_, Mapping[str, Any]]]:
     """Groups of flags that hold, in the order in which the last one wins."""
     for key in _MACHINES:
         yield ("hardware_overrides", key), _mapping(_mapping(data, "hardware_overrides"), key)
@@ -127,7 +129,8 @@ def _modes(
             continue
         only = inner.get("variants")
         hardware = _mapping(inner, "hardware")
-        if (isinstance(only, list) and variant not in only) or "unsupported" in [hardware.get(key) for key in _MACHINES]:
+        barred = "unsupported" in [hardware.get(key) for key in _MACHINES]
+        if barred or (isinstance(only, list) and variant not in only):
             source.report.note(f"features.{name}.{mode}: not for this checkpoint or machine, by the recipe's own word")
             continue
         place: Path_ = ("features", name, "modes", mode) if modes else ("features", name)
@@ -136,7 +139,9 @@ def _modes(
         yield str(mode), place, merged
 
 
-def _left_out(source: Source, data: Mapping[str, Any], variants: Mapping[str, Any], name: str, document: Document) -> None:
+def _left_out(
+    source: Source, data: Mapping[str, Any], variants: Mapping[str, Any], name: str, document: Document
+) -> None:
     report = source.report
     for other in variants:
         if other != name:
@@ -151,7 +156,8 @@ def _left_out(source: Source, data: Mapping[str, Any], variants: Mapping[str, An
     for number, step in enumerate(data.get("dependencies") or [] if isinstance(data.get("dependencies"), list) else []):
         optional = isinstance(step, dict) and step.get("optional") is True
         why = "an installation step; recipegen runs none: put it into image.pip, or take an image that has it"
-        report.lose(f"dependencies[{number}]", why, step, document.where(("dependencies", number)).line, runs=not optional)
+        line = document.where(("dependencies", number)).line
+        report.lose(f"dependencies[{number}]", why, step, line, runs=not optional)
     for key, value in data.items():
         if key in _PROSE and value:
             report.lose(key, _PROSE[key], "" if key == "guide" else value, document.where((key,)).line, runs=False)
