@@ -55,7 +55,7 @@ def put_volume(source: Source, text: str, label: str, line: int = 0, read_only: 
 
 def put_port(source: Source, text: str, label: str, line: int = 0) -> None:
     """`[IP:][HOST:]CONTAINER[/tcp]`: where the server is reached from the host."""
-    found = re.fullmatch(r"(?:(?:[0-9.]+|\[[0-9a-f:]+\]):)?(?:([0-9]{1,5}):)?([0-9]{1,5})(?:/tcp)?", text)
+    found = re.fullmatch(r"(?:(?:[0-9]+(?:\.[0-9]+){3}|\[[0-9a-f:]+\]):)?(?:([0-9]{1,5}):)?([0-9]{1,5})(?:/tcp)?", text)
     if found is None or source.box.published is not None:
         why = "is not one port" if found is None else "recipegen publishes one port"
         source.report.lose(label, why, text, line)
@@ -81,7 +81,7 @@ def put_choice(source: Source, key: str, text: str, label: str, line: int = 0) -
         box.network = "host" if text == "host" else "bridge"
     elif key == "shm_size" and (found := _SIZE.fullmatch(text)) and found[2].lower() != "t":
         box.shm_size = found[1] + found[2].lower()
-    elif key == "gpus" and re.fullmatch(r"\"?(?:all|count=all|-1)\"?", text):
+    elif key == "gpus" and re.fullmatch(r"\"?(?:all|count=all|-1|device=0)\"?", text):
         box.gpus = True
     elif key == "gpus":
         box.gpus = True

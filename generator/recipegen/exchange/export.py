@@ -156,8 +156,8 @@ class _Command:
     """The command template of a variant, and the defaults that it names."""
 
     def __init__(self, spec: Spec, variant: str, report: Report) -> None:
-        # vLLM takes its models from the hub's cache under sparkrun, whatever they lie in here.
-        hub = spec.engine.name == "vllm"
+        # Under sparkrun an engine takes its models from the hub's cache, whatever they lie in here.
+        hub = spec.engine.name in ("vllm", "atlas")
         run = spec.run.model_copy(update={"models": "hf-cache"}) if hub else spec.run
         self.spec = spec.model_copy(update={"run": run})
         self.variant = variant

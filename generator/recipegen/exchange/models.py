@@ -20,7 +20,9 @@ _QUANT = re.compile(
 _LABELS = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32", "awq4": "AWQ", "none": "none"}
 _SNAPSHOT = re.compile(r".*/models--([A-Za-z0-9._-]+?)--([A-Za-z0-9._-]+)/snapshots/([0-9a-f]{40})/?.*")
 _GGUF = re.compile(rf"({HF_ID}):([A-Za-z0-9_.-]+)")
-_SPECULATIVE, _TOKENIZER = "speculative-config", "tokenizer"
+_SPECULATIVE = "speculative-config"
+_OPENED = {"tokenizer": "tokenizer", "draft-model": "drafter"}
+"""Flags whose value is a model, with its role."""
 
 
 def quantization_label(given: str | None, name: str) -> str:
@@ -54,8 +56,8 @@ class Models:
 
     def refer(self, flags: dict[str, Any]) -> None:
         """Drafter and tokenizer among flags become declared models, so that the kit downloads them."""
-        if not self.hub:
-            return
+        if "file" in self.main:
+            return  # llama.cpp opens files, and a hub id names none
         config = flags.get(_SPECULATIVE)
         if isinstance(config, dict) and self._known(config.get("model")):
             revision = config.get("revision")
@@ -63,8 +65,11 @@ class Models:
             key = self.declare(config["model"], "drafter", revision if declared else None)
             rest = {name: value for name, value in config.items() if name != "revision" or not declared}
             flags[_SPECULATIVE] = {**rest, "model": {MODEL_REFERENCE: key}}
-        if self._known(flags.get(_TOKENIZER)) and "tokenizer-revision" not in flags:
-            flags[_TOKENIZER] = {MODEL_REFERENCE: self.declare(flags[_TOKENIZER], _TOKENIZER, None)}
+        for flag, role in _OPENED.items():
+            pin = flags.get(f"{flag}-revision")
+            if self._known(flags.get(flag)) and (pin is None or role == "drafter"):
+                flags[flag] = {MODEL_REFERENCE: self.declare(flags[flag], role, pin if isinstance(pin, str) else None)}
+                flags.pop(f"{flag}-revision", None)
 
     def _known(self, name: Any) -> bool:
         return isinstance(name, str) and re.fullmatch(HF_ID, name) is not None

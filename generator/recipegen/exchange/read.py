@@ -69,7 +69,6 @@ def read(source: Source, text: str, form: str | None, variant: str | None = None
     if form == "docker" or (form is None and not _is_yaml(text, source.file)):
         from recipegen.exchange.script import read_script
 
-        source.kind = "docker command line"
         if source.file.suffix in (".sh", ".bash", ".txt"):
             source.names.append(source.file.stem)
         read_script(source, text)

@@ -50,15 +50,16 @@ def _take(source: Source, found: list[Simple], exported: dict[str, Word], depth:
     if chosen.within:
         source.report.note(f"the server's command stands in a branch of the script (line {chosen.line})")
     if chosen.redirected:
-        for what in chosen.redirected:
-            why = "where a server's output goes is the driver's business"
-            source.report.lose(what, why, "", chosen.line, runs=False)
+        why = "where a server's output goes is the driver's business"
+        source.report.lose("redirection", why, " ".join(chosen.redirected), chosen.line, runs=False)
     words = list(chosen.words)
     if (begins := is_docker_run(words)) is not None:
+        source.kind = source.kind or "docker run command"
         read_docker_run(source, words[begins:])
     else:
         for name, word in {**exported, **dict(chosen.assigned)}.items():
             put_env(source, name, word, f"export {name}")
+        source.kind = source.kind or "shell command"
         source.words = words
     unwrap(source, depth)
     return True

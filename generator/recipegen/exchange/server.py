@@ -220,14 +220,14 @@ def _put(
 
 def _typed(text: str, about: Mapping[str, Any] | None) -> Any:
     """A word as the value that a recipe would have: a number, a JSON mapping, or the text."""
-    kind = about["kind"] if about else "json" if text.startswith("{") else "unknown"
-    if kind == "json":
+    kind = about["kind"] if about else "str"
+    if text.startswith("{"):
         found = json_object(text)
         return text if found is None else found
-    if kind in ("int", "float", "size", "unknown"):
-        number = number_of(text, "float")
-        same = isinstance(number, int | float) and (kind != "unknown" or str(number) == text)
-        return number if same and math.isfinite(number) and len(text) < 100 else text
+    number = number_of(text, "float") if len(text) < 100 else text
+    if isinstance(number, int | float) and math.isfinite(number):
+        # A text that is written as its number is: the command line is the same for both.
+        return number if kind in ("int", "float", "size") or str(number) == text else text
     return text
 
 

@@ -66,7 +66,8 @@ def settle(data: dict[str, Any], file: Path, report: Report) -> Recipe:
             return recipe
         for problem in problems:
             path = paths[problem.where.line - 1]
-            if not _take_out(data, path, report, f"{problem.message}; {problem.hint}".rstrip("; ")):
+            message = problem.message.removeprefix(f"{'.'.join(map(str, path))}: ")
+            if not _take_out(data, path, report, f"{message}; {problem.hint}".rstrip("; ")):
                 raise SpecError([Problem(Where(file), f"makes no recipe: {problem.message}", problem.hint)])
     raise SpecError([Problem(Where(file), "makes no recipe: too much of it is wrong", "")])
 

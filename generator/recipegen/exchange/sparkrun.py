@@ -19,7 +19,7 @@ from recipegen.exchange.script import read_script
 from recipegen.exchange.server import find_server
 from recipegen.exchange.shell import Word
 from recipegen.exchange.source import Source
-from recipegen.exchange.template import TooLong, plain, render
+from recipegen.exchange.template import LEFT_OVER, TooLong, plain, render
 from recipegen.load.yamldoc import Document
 
 ENGINES = {
@@ -163,9 +163,10 @@ def _items(key: str, value: Any) -> list[tuple[str, Any]]:
 
 def _describe(source: Source, data: Mapping[str, Any], document: Document) -> None:
     metadata = _mapping(data, "metadata")
-    about = _text(data, "description") or _text(metadata, "description")
-    source.description = about
-    source.title = _text(metadata, "title") or (one_line(about, 100) if about else _text(data, "name"))
+    short, about = _text(data, "description"), _text(metadata, "description")
+    source.description = about or short
+    title = _text(metadata, "title") or short or about
+    source.title = one_line(title, 100) if title else _text(data, "name")
     maintainer = _text(metadata, "maintainer")
     if maintainer:
         source.authors.append({"name": re.sub(r"\s*<[^>]*>", "", maintainer).strip() or "the source's maintainer"})
@@ -247,6 +248,11 @@ def _command(source: Source, data: Mapping[str, Any], defaults: dict[str, Any], 
     except TooLong as error:
         raise SpecError([Problem(place, f"command {error}", "look at the defaults that it names")]) from None
     read_script(source, text, place.line + 1)
+    for key in dict.fromkeys(LEFT_OVER.findall(text)):
+        if f"{{{key}}}" in command.replace("{{", ""):
+            source.report.lose(f"{{{key}}}", "has no default; it stands in the command as written", "", place.line)
+    if "{{" in command and "version 2" in source.kind:
+        source.report.note("command: its doubled braces stand for single ones, as sparkrun reads them")
     used = set(re.findall(r"\{([^{}]*)\}", " ".join([command, *(v for v in defaults.values() if isinstance(v, str))])))
     for key, value in defaults.items():
         if key not in used:

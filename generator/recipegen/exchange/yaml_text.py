@@ -11,7 +11,7 @@ from typing import Any
 from recipegen.load.yamldoc import Path_
 from recipegen.quoting import comment_text, yaml_string
 
-_PLAIN = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_./+ -]*[A-Za-z0-9_./+-])?(?:[:@][A-Za-z0-9_./+-]+)*")
+_PLAIN = re.compile(r"(?:\.?/|[A-Za-z_])(?:[A-Za-z0-9_./+ -]*[A-Za-z0-9_./+-])?(?:[:@][A-Za-z0-9_./+-]+)*")
 _WORDS = frozenset(
     ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"]  # in YAML 1.1 too, which others read
 )
