@@ -17,6 +17,8 @@ _QUANT = re.compile(
     r"|(?:UD-)?I?Q[0-9]_(?:[0-9A-Z]+(?:_[A-Z]+)*)|Q[0-9]_[0-9]",
     re.IGNORECASE,
 )
+LONGEST = 500
+"""Characters of a path or an image's name that are looked at; what is longer is none."""
 _LABELS = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32", "awq4": "AWQ", "none": "none"}
 _SNAPSHOT = re.compile(r".*/models--([A-Za-z0-9._-]+?)--([A-Za-z0-9._-]+)/snapshots/([0-9a-f]{40})/?.*")
 _GGUF = re.compile(rf"({HF_ID}):([A-Za-z0-9_.-]+)")
@@ -28,9 +30,9 @@ _OPENED = {"tokenizer": "tokenizer", "draft-model": "drafter"}
 def quantization_label(given: str | None, name: str) -> str:
     """Quantization as the table writes it: what the source calls it, else what the model's name says, else unknown."""
     for text in (given, name):
-        found = _QUANT.search(text) if text else None
+        found = _QUANT.search(text[:LONGEST]) if text else None
         if found:
-            return found[0].upper().replace("AUTOROUND", "AutoRound")
+            return found[0][:40].upper().replace("AUTOROUND", "AutoRound")
         if text is given and given:
             return _LABELS.get(given.lower(), one_line(given, 40))
     return "unknown"
@@ -113,7 +115,7 @@ def declared_models(source: Source, engine: str, named: str, file: str | None, l
     elif hub_id and beside and hub_id != beside:
         report.lose("model", f"the command serves {hub_id} instead", source.model, runs=False)
     revision = source.revision
-    if snapshot := _SNAPSHOT.fullmatch(named):
+    if snapshot := _SNAPSHOT.fullmatch(named[:LONGEST]):
         hub_id, revision = f"{snapshot[1]}/{snapshot[2]}", snapshot[3]
     if hub_id and re.fullmatch(HF_ID, hub_id):
         return _from_hub(source, engine, hub_id, quant, file, revision, report)

@@ -10,7 +10,7 @@ from typing import Any
 from recipegen.catalog import hardware_profiles, image_facts
 from recipegen.engines import engine as adapter_of
 from recipegen.errors import Problem, SpecError, Where
-from recipegen.exchange.models import Models, declared_models
+from recipegen.exchange.models import LONGEST, Models, declared_models
 from recipegen.exchange.report import one_line
 from recipegen.exchange.server import Server, describe, find_server, read_flags
 from recipegen.exchange.settle import settle
@@ -272,10 +272,12 @@ class _Making:
 
 
 def _version_of(image: str | None) -> str | None:
-    facts = image_facts(image) if image else None
+    if not image or len(image) > LONGEST:
+        return None
+    facts = image_facts(image)
     if facts is not None and facts.engine_version:
         return facts.engine_version
-    found = _VERSION.fullmatch(image or "")
+    found = _VERSION.fullmatch(image)
     return found[1] if found else None
 
 

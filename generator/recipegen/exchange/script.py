@@ -8,6 +8,7 @@ import re
 from recipegen.errors import Problem, SpecError, Where
 from recipegen.exchange.box import put_env
 from recipegen.exchange.docker_line import is_docker_run, read_docker_run
+from recipegen.exchange.models import LONGEST
 from recipegen.exchange.server import before_server, describe, find_server, inner_script
 from recipegen.exchange.shell import ShellSyntax, Simple, Word, commands
 from recipegen.exchange.source import Source
@@ -94,7 +95,7 @@ def unwrap(source: Source, depth: int = 0) -> None:
 
 
 def _entry_point(source: Source) -> None:
-    image = (source.image or "").partition("@")[0]
+    image = (source.image or "").partition("@")[0][:LONGEST]
     program = next((program for pattern, program in _IMAGES if re.fullmatch(pattern, image)), None)
     if program is None:
         return

@@ -146,19 +146,16 @@ def _others(source: Source, data: Mapping[str, Any], document: Document) -> None
         line = _line(document, key)
         if key in _WHY and value not in (None, [], {}, ""):
             why, runs = _WHY[key]
-            for name, item in _items(key, value):
-                source.report.lose(name, why, item, line, runs=runs)
+            if isinstance(value, list) and key != "build_args":
+                for number, item in enumerate(value):
+                    source.report.lose(f"{key}[{number}]", why, item, _line(document, key, number), runs=runs)
+            else:
+                source.report.lose(key, why, value, line, runs=runs)
         elif key not in _READ and key not in _WHY:
             source.report.lose(key, "not a field that recipegen knows", value, line)
     line = _line(document, "runtime_config")
     for key, value in _mapping(data, "runtime_config").items():
         source.report.lose(f"runtime_config.{key}", "recipegen has no place for it", value, line)
-
-
-def _items(key: str, value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, list) and key in ("mods", "pre_exec", "post_exec", "post_commands", "containers"):
-        return [(f"{key}[{number}]", item) for number, item in enumerate(value)]
-    return [(key, value)]
 
 
 def _describe(source: Source, data: Mapping[str, Any], document: Document) -> None:
@@ -312,5 +309,5 @@ def _mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _line(document: Document, *path: str) -> int:
+def _line(document: Document, *path: str | int) -> int:
     return document.where(path).line
