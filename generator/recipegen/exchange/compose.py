@@ -137,10 +137,10 @@ def _service(source: Source, name: str, body: Mapping[str, Any], document: Docum
     def line(*path: str | int) -> int:
         return document.where(("services", name, *path)).line
 
-    _command(source, body, document, name)
     for key, value in _pairs(body.get("environment")):
         word = None if value is None else _word(value, line("environment", key))
         put_env(source, key, word, f"environment.{key}")
+    _command(source, body, document, name)
     for number, port in enumerate(_list(body.get("ports"))):
         text = f"{port.get('published', port.get('target'))}:{port.get('target')}" if isinstance(port, dict) else port
         put_port(source, _word(text, 0).text, f"ports[{number}]", line("ports", number))

@@ -81,7 +81,7 @@ def _model(spec: Spec, chosen: ResolvedVariant, report: Report) -> str:
     model = spec.models[chosen.model]
     if model.hf_id:
         return model.hf_id
-    place = f"{spec.run.models_path}/{model.folder}"
+    place = "/".join(filter(None, (spec.run.models_path, model.folder, model.file)))
     why = "sparkrun takes models from the hub or from a folder on each machine; put the weights there"
     report.lose("model", why, place)
     return place
@@ -163,7 +163,7 @@ class _Command:
         self.variant = variant
         self.report = report
         self.adapter = engine(spec.engine.name)
-        self.names = {flag: key for key, flag in DEFAULTS.get(spec.engine.name, {}).items()}
+        self.names = {flag: key for key, flag in DEFAULTS[spec.engine.name].items() if spec.engine.name != "llama.cpp"}
         self.defaults: dict[str, Any] = {"port": spec.run.port, "host": "0.0.0.0"}  # noqa: S104 - in a container
         self.knobs: dict[str, str] = {"MODELS_DIR": spec.run.models_path}
         self.words: list[list[str | Var]] = []

@@ -17,11 +17,16 @@ from recipegen.exchange.settle import settle
 from recipegen.exchange.shell import Word
 from recipegen.exchange.source import Source
 from recipegen.load.yamldoc import Path_
+from recipegen.results.scrub import hide_secrets
 from recipegen.spec.model import SLUG, Recipe
 
 SPARK = "dgx-spark"
 AR = "ar"
 _LABELS = {"vllm": "vLLM", "atlas": "Atlas"}
+_GENERIC = frozenset(
+    ["run", "start", "launch", "serve", "server", "docker", "docker-run", "vllm", "llama", "llama-server", "llm", "cmd"]
+) | frozenset(["command", "script", "compose", "docker-compose", "recipe", "model", "inference", "app", "main", "test"])
+"""Names of files and containers that say nothing about what is served."""
 _PORTS = {"llama.cpp": 8080}
 _LLAMA_IMAGE = re.compile(r"ghcr\.io/(?:ggml-org|ggerganov)/llama\.cpp[:@].*")
 _LLAMA_PATH = "/app:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -84,7 +89,7 @@ class _Making:
         self.report = source.report
         self.comments: dict[Path_, str] = {}
         self.version = source.engine_version or _version_of(source.image) if engine == "vllm" else source.engine_version
-        self.server = read_flags(called, arguments, self.version, self.report)
+        self.server = read_flags(called, arguments, self.version, self.report, layered=source.layered)
         self.models = self.served()
         self.models.refer(self.server.flags)
 
@@ -176,7 +181,7 @@ class _Making:
     def name(self) -> str:
         served = str(self.models.main.get("hf_id") or self.models.main.get("folder"))
         for text in (*self.source.names, served.rpartition("/")[2]):
-            if found := slug(text):
+            if (found := slug(hide_secrets(text))) and found not in _GENERIC:
                 return found
         return "imported"
 
@@ -216,7 +221,7 @@ class _Making:
         method = adapter_of(self.engine).method(flags)
         key = slug(method) or "speculative"
         variants: dict[str, Any] = {key: {"title": "as in the source"}}
-        if "speculative-config" in flags and self.engine == "vllm":
+        if key != AR and "speculative-config" in flags and self.engine == "vllm":
             title = "without speculation: the baseline, added by the import"
             variants[AR] = {"title": title, "drop": ["speculative-config"]}
         for label, extra in self.source.extras.items():

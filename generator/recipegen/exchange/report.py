@@ -13,9 +13,10 @@ from recipegen.results.scrub import HIDDEN, hide_secrets, is_secret
 NO_SECRETS = "a secret: give it to the server from the environment when it starts"
 MAX_VALUE = 200
 """Characters of a value that a report repeats."""
-_ASSIGNED = re.compile(
-    r"(?<![A-Za-z0-9_-])(-{0,2}[A-Za-z_][A-Za-z0-9_-]*)(\s*[=:]\s*|\s+)('[^']*'|\"[^\"]*\"|[^\s'\";]+)"
-)
+_NAME = r"(?<![A-Za-z0-9_-])"
+_VALUE = r"('[^']*'|\"[^\"]*\"|[^\s'\";]+)"
+_ASSIGNED = re.compile(rf"{_NAME}(-{{0,2}}[A-Za-z_][A-Za-z0-9_-]*)(\s*[=:]\s*){_VALUE}")
+_GIVEN = re.compile(rf"{_NAME}(--?[A-Za-z_][A-Za-z0-9_-]*)(\s+){_VALUE}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Report:
 
     def note(self, text: str) -> None:
         """Something that was carried over, but not word by word."""
-        line = one_line(text, 500)
+        line = one_line(without_secrets(text[:1000]), 500)
         if line not in self.notes:
             self.notes.append(line)
 
@@ -88,12 +89,10 @@ def without_secrets(text: str) -> str:
     """The text without tokens that tell by their form, and without the values of variables that are called secret."""
 
     def hide(match: re.Match[str]) -> str:
-        value = match[3].strip("'\"")
-        if match[2].isspace() and not match[1].startswith("-") and "TOKEN" not in match[1].upper():
-            return match[0]
-        return f"{match[1]}{match[2]}{HIDDEN}" if is_secret(match[1], value) else match[0]
+        secret = is_secret(match[1], match[3].strip("'\""))
+        return f"{match[1]}{match[2]}{HIDDEN}" if secret else match[0]
 
-    return _ASSIGNED.sub(hide, hide_secrets(text))
+    return _GIVEN.sub(hide, _ASSIGNED.sub(hide, hide_secrets(text)))
 
 
 def _hidden(value: Any, key: str = "") -> Any:

@@ -29,7 +29,7 @@ def read_script(source: Source, text: str, first_line: int = 1) -> None:
         SpecError: it starts no server that is known, or it is not shell.
     """
     try:
-        found, exported = commands(text, first_line)
+        found, exported = commands(text, first_line, source.env)
         if not _take(source, found, exported, 0):
             raise SpecError([Problem(Where(source.file, first_line, 1), _NONE, _HINT)])
     except ShellSyntax as error:
@@ -74,7 +74,7 @@ def unwrap(source: Source, depth: int = 0) -> None:
     """
     inner = inner_script(source.words)
     if inner is not None and depth < MAX_NESTED:
-        found, exported = commands(inner.text, max(inner.line, 1))
+        found, exported = commands(inner.text, max(inner.line, 1), source.env)
         if inner.why:
             source.report.lose("bash -c", f"its text holds {inner.why}", "", inner.line)
         outer, source.words = source.words, []

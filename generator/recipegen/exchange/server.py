@@ -50,6 +50,7 @@ class Server:
     positional: list[Word] = field(default_factory=list)
     flags: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
+    layered: bool = False
 
     def take(self, *names: str) -> Any:
         """Remove flags, and give the last value among them; None where there is none."""
@@ -132,7 +133,7 @@ def _candidates(engine: str, best: Known | None) -> Iterator[Known]:
             yield load_known(engine, version)
 
 
-def read_flags(engine: str, words: list[Word], version: str | None, report: Report) -> Server:
+def read_flags(engine: str, words: list[Word], version: str | None, report: Report, *, layered: bool = False) -> Server:
     """The flags and the other words of a server's arguments.
 
     Args:
@@ -140,8 +141,9 @@ def read_flags(engine: str, words: list[Word], version: str | None, report: Repo
         words: the arguments.
         version: the engine's version, where the source tells it; flags of other versions are known all the same.
         report: gets the flags that cannot be taken over.
+        layered: a flag that is given again replaces the first one by the source's own rules.
     """
-    server, facts, at = Server(engine), _Facts(engine, version), 0
+    server, facts, at = Server(engine, layered=layered), _Facts(engine, version), 0
     while at < len(words):
         word = words[at]
         at += 1
@@ -205,8 +207,10 @@ def _put(
         report.lose(written, f"its value holds {why}", text, word.line)
         return
     if name in server.flags:
-        again = "is given more than once; recipegen holds one value, and the last one counts"
-        report.lose(written, again, server.flags.pop(name), server.lines[name])
+        before = server.flags.pop(name)
+        if not server.layered:
+            again = "is given more than once; recipegen holds one value, and the last one counts"
+            report.lose(written, again, before, server.lines[name])
     if len(values) > 1:
         value = [_typed(item.text, about) for item in values]
     elif values:

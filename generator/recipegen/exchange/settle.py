@@ -14,7 +14,7 @@ from recipegen.errors import Problem, SpecError, Where
 from recipegen.exchange.report import NO_SECRETS, Report
 from recipegen.load.messages import problems_of
 from recipegen.load.yamldoc import Document, Path_
-from recipegen.results.scrub import HIDDEN, find_secret
+from recipegen.results.scrub import HIDDEN, find_secret, hide_secrets
 from recipegen.spec.model import Recipe
 
 _ROUNDS = 20
@@ -51,8 +51,8 @@ def settle(data: dict[str, Any], file: Path, report: Report) -> Recipe:
     """
     _shells_variables(data)
     for path, text in list(_texts(data)):
-        if find_secret(text):
-            _take_out(data, path, report, NO_SECRETS, HIDDEN)
+        if find_secret(text) and not _take_out(data, path, report, NO_SECRETS, HIDDEN):
+            _replace(data, path, hide_secrets(text))
     for _ in range(_ROUNDS):
         paths = list(_paths(data))
         places = {path: Where(file, number + 1) for number, path in enumerate(paths)}
@@ -93,6 +93,12 @@ def _texts(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, str]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         yield from _texts(item, (*path, key))
+
+
+def _replace(data: Any, path: Path_, text: str) -> None:
+    for part in path[:-1]:
+        data = data[part]
+    data[path[-1]] = text
 
 
 def _take_out(data: dict[str, Any], path: Path_, report: Report, why: str, shown: str | None = None) -> bool:

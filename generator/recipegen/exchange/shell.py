@@ -5,7 +5,7 @@ unset variable, arithmetic) stays as it is written, and its word says why."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from recipegen.errors import RecipegenError
@@ -70,25 +70,31 @@ class ShellSyntax(RecipegenError):
         self.line = line
 
 
-def commands(text: str, first_line: int = 1) -> tuple[list[Simple], dict[str, Word]]:
+def commands(
+    text: str, first_line: int = 1, known: Mapping[str, str] | None = None
+) -> tuple[list[Simple], dict[str, Word]]:
     """All simple commands of a text, and the variables that it exports.
+
+    Args:
+        known: variables that the text finds set when it starts.
 
     Raises:
         ShellSyntax: a quote or a parenthesis is not closed, or the text grows without measure.
     """
     # A blank after a backslash at a line's end is invisible and never meant; sparkrun repairs it, too.
-    reader = _Reader(re.sub(r"\\[ \t]*\r?\n", "\\\n", text.replace("\r\n", "\n")), first_line)
+    reader = _Reader(re.sub(r"\\[ \t]*\n", "\\\n", text.replace("\r\n", "\n")), first_line, known or {})
     return list(reader.all()), reader.exported
 
 
 class _Reader:
-    def __init__(self, text: str, first_line: int) -> None:
+    def __init__(self, text: str, first_line: int, known: Mapping[str, str]) -> None:
         self.text = text
         self.at = 0
         self.first_line = first_line
         self.counted = (0, first_line)
         self.size = 0
         self.variables: dict[str, Word] = {"HOME": Word("~"), "PWD": Word(".")}
+        self.variables |= {name: Word(value) for name, value in known.items()}
         self.arrays: dict[str, list[Word]] = {}
         self.exported: dict[str, Word] = {}
         self.depth = 0

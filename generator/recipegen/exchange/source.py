@@ -50,6 +50,7 @@ class Source:
         nodes: how many machines; None where the source does not say.
         quantization: as the source calls it.
         benches: lists of pp, depth, concurrency, and tg, for profiles.
+        layered: whether a flag that is given again replaces the first one by the source's own rules.
         missing: what a run would need and the source does not give.
     """
 
@@ -74,4 +75,5 @@ class Source:
     compile_cache: bool = False
     extras: dict[str, Extra] = field(default_factory=dict)
     benches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    layered: bool = False
     missing: list[str] = field(default_factory=list)

@@ -41,6 +41,7 @@ def read_vllm_recipe(source: Source, document: Document, variant: str | None = N
     """
     data: dict[str, Any] = document.data
     source.kind, source.engine, source.nodes, source.box.gpus = "vLLM recipe", "vllm", 1, True
+    source.layered = True
     source.box.ipc, source.box.network = "host", "bridge"  # as the site's own docker command has it
     meta, model, variants = (_mapping(data, key) for key in ("meta", "model", "variants"))
     name = _choose(source, variants, variant)
@@ -59,10 +60,10 @@ def read_vllm_recipe(source: Source, document: Document, variant: str | None = N
         source.report.note(f"min_vllm_version {least}: the image must hold at least that version of vLLM")
     path: Path_ = ("variants", name)
     words = [Word("vllm"), Word("serve"), Word(hf_id, document.where(("model", "model_id")).line)]
-    words += _words(model.get("base_args"), ("model", "base_args"), document)
+    words += _words(source, model.get("base_args"), ("model", "base_args"), document)
     _put_env(source, model.get("base_env"), "model.base_env", document.where(("model", "base_env")).line)
     for place, part in _parts(data, chosen, path):
-        words += _words(part.get("extra_args") or part.get("args"), place, document)
+        words += _words(source, part.get("extra_args") or part.get("args"), place, document)
         env = part.get("extra_env") or part.get("env")
         _put_env(source, env, ".".join(map(str, place)), document.where(place).line)
     source.words = words
@@ -75,7 +76,9 @@ def _choose(source: Source, variants: Mapping[str, Any], wanted: str | None) -> 
         hint = near_miss(wanted, map(str, variants))
         raise RecipegenError(f"{source.file} has no variant {wanted!r}", hint=hint, where=Where(source.file))
     tuned = [name for name in variants if SPARK in _mapping(_mapping(variants, name), "hardware_overrides")]
-    return wanted or (tuned[0] if tuned else "default")
+    return wanted or (
+        tuned[0] if tuned else "default" if "default" in variants else str(next(iter(variants), "default"))
+    )
 
 
 def _describe(source: Source, meta: Mapping[str, Any], chosen: Mapping[str, Any], hf_id: str, name: str) -> None:
@@ -109,7 +112,7 @@ def _features(source: Source, data: Mapping[str, Any], variant: str, document: D
         if not isinstance(body, dict):
             continue
         for label, place, feature in _modes(source, name, body, variant):
-            words = _words(feature.get("args"), place, document)
+            words = _words(source, feature.get("args"), place, document)
             env = {str(key): str(value) for key, value in _mapping(feature, "env").items()}
             if name in off or label != name:
                 title = one_line(str(feature.get("description") or body.get("description") or label), 100)
@@ -171,8 +174,10 @@ def _image(part: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _words(arguments: Any, place: Path_, document: Document) -> list[Word]:
+def _words(source: Source, arguments: Any, place: Path_, document: Document) -> list[Word]:
     line = document.where(place).line
+    if arguments and not isinstance(arguments, list):
+        source.report.lose(".".join(map(str, place)), "its arguments are no list", arguments, line)
     return [Word(str(word), line) for word in arguments] if isinstance(arguments, list) else []
 
 
