@@ -36,7 +36,7 @@ def words(text: str) -> list[str]:
     ],
 )  # fmt: skip
 def test_words_are_those_of_bash(text: str) -> None:
-    """`a` is a function that prints its arguments, one a line, in a real bash: the only one here, on texts of our own."""
+    """`a` is a function that prints its arguments, in a real bash: the only one here, on texts of our own."""
     printing = 'a() { for w in "$@"; do printf "%s\\0" "$w"; done; }\n'
     done = subprocess.run(["bash", "-c", printing + text], capture_output=True, check=True)
     expected = done.stdout.decode().split("\0")[:-1]

@@ -264,14 +264,16 @@ HOSTILE = [
 ]
 
 
+FIELDS = [
+    "name", "description", "model", "model_revision", "container", "runtime", "runtime_version", "env.A", "env.B C",
+    "defaults.max_model_len", "defaults.served_model_name", "defaults.chat_template", "metadata.maintainer",
+    "metadata.description", "metadata.source", "metadata.quantization", "metadata.x", "executor_config.shm_size",
+    "mods", "pre_exec", "build_args", "unknown",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
-@pytest.mark.parametrize(
-    "field",
-    ["name", "description", "model", "model_revision", "container", "runtime_version", "env.A", "env.B C"]
-    + ["defaults.max_model_len", "defaults.served_model_name", "defaults.chat_template", "metadata.maintainer"]
-    + ["metadata.description", "metadata.source", "metadata.quantization", "metadata.x", "executor_config.shm_size"]
-    + ["mods", "pre_exec", "build_args", "unknown", "runtime"],
-)
+@pytest.mark.parametrize("field", FIELDS)
 def test_a_hostile_value_stays_data_in_every_field(field: str, value: str) -> None:
     import json
 
@@ -300,7 +302,8 @@ def test_a_hostile_value_stays_data_in_every_field(field: str, value: str) -> No
     [
         ("model: a/b\nmodel: c/d\ncontainer: x\n", "duplicate key 'model'", 2),
         ("a: &a [x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
-         "d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\ncontainer: [*e,*e,*e]\n", "grows too large", 1),
+         "d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\ncontainer: [*e,*e,*e]\n",
+         "grows too large", 1),
         ("model: !!python/object:os.system x\n", "tag", 1),
         ("model: [a\n", "not valid YAML", 2),
         ("- model\n- a/b\n", "is not a mapping", 1),
