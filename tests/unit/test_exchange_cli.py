@@ -56,7 +56,15 @@ def test_several_files_and_one_that_fails(root: Path, tmp_path: Path) -> None:
     latin.write_bytes(b"model: a/b\n# \xe9\n")
     huge = tmp_path / "huge.yaml"
     huge.write_bytes(b"#" * (MAX_BYTES + 1))
-    files = [SPARKRUN / "01-minimal.yaml", broken, latin, huge, tmp_path / "none.yaml", tmp_path, OTHERS / "compose.yaml"]
+    files = [
+        SPARKRUN / "01-minimal.yaml",
+        broken,
+        latin,
+        huge,
+        tmp_path / "none.yaml",
+        tmp_path,
+        OTHERS / "compose.yaml",
+    ]
     done = run("import", *files, "--root", root)
     assert done.returncode == 2
     assert sorted(path.name for path in (root / "recipes").iterdir()) == [".gitkeep", "01-minimal", "gpt-oss"]

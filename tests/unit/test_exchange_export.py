@@ -17,8 +17,8 @@ from recipegen.exchange.export import Exported, to_compose, to_sparkrun
 from recipegen.exchange.read import import_text, read
 from recipegen.exchange.report import Report
 from recipegen.exchange.server import find_server, read_flags
-from recipegen.exchange.shell import Word
 from recipegen.exchange.source import Source
+from recipegen.exchange.words import Word
 from recipegen.exchange.yaml_text import block, scalar
 from recipegen.load.yamldoc import parse
 from recipegen.spec.completed import Spec

@@ -92,23 +92,10 @@ def import_command(
 
 def _read(file: Path, form: str | None, name: str | None, variant: str | None) -> Imported:
     from recipegen.exchange.read import import_text
-    from recipegen.load.yamldoc import read_text
+    from recipegen.load.yamldoc import MAX_BYTES, decoded, read_text
 
-    text = _standard_input() if file == _STDIN else read_text(file)
+    text = decoded(sys.stdin.buffer.read(MAX_BYTES + 1), file) if file == _STDIN else read_text(file)
     return import_text(text, file, form=form, name=name, variant=variant)
-
-
-def _standard_input() -> str:
-    from recipegen.load.yamldoc import MAX_BYTES
-
-    raw = sys.stdin.buffer.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise RecipegenError(f"is larger than {MAX_BYTES >> 20} MiB: not a recipe", where=Where(_STDIN))
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise RecipegenError("is not UTF-8 text", where=Where(_STDIN, line, 1)) from None
 
 
 def _row(file: Path, imported: Imported) -> dict[str, Any]:

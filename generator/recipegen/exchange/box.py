@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from recipegen.engines.container import COMPILE_CACHES
-from recipegen.exchange.shell import Word
 from recipegen.exchange.source import Box, Source
+from recipegen.exchange.words import Word
 from recipegen.results.scrub import find_secret, is_secret
 
 HF_HOME = "/root/.cache/huggingface"

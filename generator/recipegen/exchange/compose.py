@@ -8,21 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recipegen.errors import Problem, SpecError
-from recipegen.exchange.box import (
-    MACHINE,
-    NO_EFFECT,
-    finish,
-    put_choice,
-    put_env,
-    put_port,
-    put_ulimit,
-    put_volume,
-)
+from recipegen.exchange import box
 from recipegen.exchange.script import unwrap
 from recipegen.exchange.server import find_server
-from recipegen.exchange.shell import ShellSyntax, Word
+from recipegen.exchange.shell import ShellSyntax
 from recipegen.exchange.source import Source
 from recipegen.exchange.template import plain
+from recipegen.exchange.words import Word
 from recipegen.load.yamldoc import Document
 
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([^{}]*))?\})")
@@ -59,7 +51,7 @@ def read_compose(source: Source, document: Document) -> None:
     source.names.append(str(body.get("container_name") or name))
     source.box.gpus = False
     _service(source, name, body, document)
-    finish(source.box)
+    box.finish(source.box)
     for other in others:
         why = "not the server; recipegen starts one container"
         source.report.lose(f"services.{other}", why, "", document.where(("services", other)).line, runs=False)
@@ -139,19 +131,19 @@ def _service(source: Source, name: str, body: Mapping[str, Any], document: Docum
 
     for key, value in _pairs(body.get("environment")):
         word = None if value is None else _word(value, line("environment", key))
-        put_env(source, key, word, f"environment.{key}")
+        box.put_env(source, key, word, f"environment.{key}")
     _command(source, body, document, name)
     for number, port in enumerate(_list(body.get("ports"))):
         text = f"{port.get('published', port.get('target'))}:{port.get('target')}" if isinstance(port, dict) else port
-        put_port(source, _word(text, 0).text, f"ports[{number}]", line("ports", number))
+        box.put_port(source, _word(text, 0).text, f"ports[{number}]", line("ports", number))
     for number, volume in enumerate(_list(body.get("volumes"))):
         _volume(source, volume, f"volumes[{number}]", line("volumes", number))
     for limit, value in _pairs(body.get("ulimits")):
         text = f"{value.get('soft')}:{value.get('hard')}" if isinstance(value, dict) else value
-        put_ulimit(source, f"{limit}={text}", f"ulimits.{limit}", line("ulimits"))
+        box.put_ulimit(source, f"{limit}={text}", f"ulimits.{limit}", line("ulimits"))
     for key in ("ipc", "shm_size", "network_mode"):
         if key in body:
-            put_choice(source, key.removesuffix("_mode"), _word(body[key], 0).text, key, line(key))
+            box.put_choice(source, key.removesuffix("_mode"), _word(body[key], 0).text, key, line(key))
     if body.get("runtime") == "nvidia" or body.get("gpus"):
         source.box.gpus = True
     _deploy(source, body.get("deploy"), line("deploy"))
@@ -160,9 +152,9 @@ def _service(source: Source, name: str, body: Mapping[str, Any], document: Docum
             source.missing += [] if source.image else ["The image: the service builds its own, by `build`."]
             report.lose("build", "recipegen's kit builds on image.base; build that image first", value, line("build"))
         elif key in _NO_EFFECT:
-            report.lose(key, NO_EFFECT, value, line(key), runs=False)
+            report.lose(key, box.NO_EFFECT, value, line(key), runs=False)
         elif key not in _READ:
-            report.lose(key, MACHINE, value, line(key))
+            report.lose(key, box.MACHINE, value, line(key))
 
 
 def _deploy(source: Source, deploy: Any, line: int) -> None:
@@ -176,11 +168,11 @@ def _deploy(source: Source, deploy: Any, line: int) -> None:
             continue
         if "gpu" in _list(device.get("capabilities")) or device.get("driver") == "nvidia":
             every = device.get("count", "all") in ("all", -1, 1) and "device_ids" not in device
-            put_choice(source, "gpus", "all" if every else str(device), "deploy", line)
+            box.put_choice(source, "gpus", "all" if every else str(device), "deploy", line)
     rest = {key: value for key, value in deploy.items() if key != "resources"}
     limits = resources.get("limits") if isinstance(resources, dict) else None
     if rest or limits:
-        source.report.lose("deploy", MACHINE, {**rest, **({"limits": limits} if limits else {})}, line)
+        source.report.lose("deploy", box.MACHINE, {**rest, **({"limits": limits} if limits else {})}, line)
 
 
 def _volume(source: Source, volume: Any, label: str, line: int) -> None:
@@ -195,7 +187,7 @@ def _volume(source: Source, volume: Any, label: str, line: int) -> None:
     if word.why:
         source.report.lose(label, f"needs {word.why}", word.text, line)
     else:
-        put_volume(source, word.text, label, line)
+        box.put_volume(source, word.text, label, line)
 
 
 def _pairs(value: Any) -> Iterator[tuple[str, Any]]:

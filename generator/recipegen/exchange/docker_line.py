@@ -5,18 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from recipegen.exchange.box import (
-    MACHINE,
-    NO_EFFECT,
-    finish,
-    put_choice,
-    put_env,
-    put_port,
-    put_ulimit,
-    put_volume,
-)
-from recipegen.exchange.shell import Word
+from recipegen.exchange import box
 from recipegen.exchange.source import Source
+from recipegen.exchange.words import Word
 
 _PROGRAMS = ("docker", "podman", "nerdctl")
 _SHORT = {"e": "env", "v": "volume", "p": "publish", "u": "user", "w": "workdir", "m": "memory", "h": "hostname"}
@@ -74,7 +65,7 @@ def read_docker_run(source: Source, words: list[Word]) -> None:
             source.image = None
     head = [entry] if entry is not None and entry.text else []
     source.words = [*head, *words[at + 1 :]]
-    finish(source.box)
+    box.finish(source.box)
 
 
 def _options(words: list[Word], at: int) -> tuple[list[_Option], int]:
@@ -108,28 +99,28 @@ def _put(source: Source, option: _Option) -> None:
     name, value, label, line = option.name, option.value, option.written, option.line
     if name == "env":
         key, equals, text = value.text.partition("=")
-        put_env(source, key, Word(text, line, value.why) if equals else None, f"{label} {key}")
+        box.put_env(source, key, Word(text, line, value.why) if equals else None, f"{label} {key}")
     elif value.why:
         source.report.lose(label, f"needs {value.why}", value.text, line)
     elif name == "volume":
-        put_volume(source, value.text, label, line)
+        box.put_volume(source, value.text, label, line)
     elif name == "mount":
         _mount(source, value.text, label, line)
     elif name == "publish":
-        put_port(source, value.text, label, line)
+        box.put_port(source, value.text, label, line)
     elif name == "ulimit":
-        put_ulimit(source, value.text, label, line)
+        box.put_ulimit(source, value.text, label, line)
     elif name in ("network", "net", "ipc", "shm-size", "gpus"):
-        put_choice(source, {"net": "network", "shm-size": "shm_size"}.get(name, name), value.text, label, line)
+        box.put_choice(source, {"net": "network", "shm-size": "shm_size"}.get(name, name), value.text, label, line)
     elif (name == "runtime" and value.text == "nvidia") or (name == "device" and "nvidia.com/gpu" in value.text):
         source.box.gpus = True
     elif name == "name":
         source.names.append(value.text)
     elif name in _NO_EFFECT:
         if name in ("pull", "restart", "label", "hostname", "log-driver", "log-opt"):
-            source.report.lose(label, NO_EFFECT, value.text, line, runs=False)
+            source.report.lose(label, box.NO_EFFECT, value.text, line, runs=False)
     else:
-        source.report.lose(label, MACHINE, "" if name in _SWITCHES else value.text, line)
+        source.report.lose(label, box.MACHINE, "" if name in _SWITCHES else value.text, line)
 
 
 def _mount(source: Source, text: str, label: str, line: int) -> None:
@@ -140,4 +131,4 @@ def _mount(source: Source, text: str, label: str, line: int) -> None:
         source.report.lose(label, "recipegen mounts folders of the host (type=bind)", text, line)
         return
     read_only = any(key in fields and fields[key] != "false" for key in ("readonly", "ro"))
-    put_volume(source, f"{outer}:{inner}", label, line, read_only)
+    box.put_volume(source, f"{outer}:{inner}", label, line, read_only)

@@ -14,8 +14,8 @@ from recipegen.exchange.models import LONGEST, Models, declared_models
 from recipegen.exchange.report import one_line
 from recipegen.exchange.server import Server, describe, find_server, read_flags
 from recipegen.exchange.settle import settle
-from recipegen.exchange.shell import Word
 from recipegen.exchange.source import Source
+from recipegen.exchange.words import Word
 from recipegen.load.yamldoc import Path_
 from recipegen.results.scrub import hide_secrets
 from recipegen.spec.model import SLUG, Recipe

@@ -10,8 +10,9 @@ from recipegen.exchange.box import put_env
 from recipegen.exchange.docker_line import is_docker_run, read_docker_run
 from recipegen.exchange.models import LONGEST
 from recipegen.exchange.server import before_server, describe, find_server, inner_script
-from recipegen.exchange.shell import ShellSyntax, Simple, Word, commands
+from recipegen.exchange.shell import ShellSyntax, commands
 from recipegen.exchange.source import Source
+from recipegen.exchange.words import Simple, Word
 
 MAX_NESTED = 4
 """Shells within shells: `bash -c "bash -c …"`."""

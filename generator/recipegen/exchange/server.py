@@ -15,7 +15,7 @@ from recipegen.engines.base import flag_key
 from recipegen.engines.known import Known, known, known_versions, load_known, newest
 from recipegen.engines.normal import canonical, number_of
 from recipegen.exchange.report import Report, shown
-from recipegen.exchange.shell import Word
+from recipegen.exchange.words import Word
 
 MAX_JSON_DEPTH = 20
 _NUMBER = re.compile(r"-[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from recipegen.errors import RecipegenError
+from recipegen.exchange.words import Made, Simple, Word
 
 MAX_EXPANDED = 1 << 20
 """Characters of all words together: what variables that double themselves would exceed."""
@@ -25,37 +25,6 @@ _DECLARES = ("export", "declare", "readonly", "local", "typeset")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\\.")
 _BRACES = re.compile(r"(?<!\$)\{[^{}]*\}")
 _ANSI = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v", "0": "\0"}
-
-
-@dataclass(frozen=True)
-class Word:
-    """One word of a command.
-
-    Attributes:
-        text: its value, as far as no shell is needed to tell it.
-        why: what in it only a running shell could tell; empty for a plain word.
-    """
-
-    text: str
-    line: int = 0
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Simple:
-    """One simple command.
-
-    Attributes:
-        assigned: variables that stand before it.
-        within: depth of the if, for or function that it stands in.
-        redirected: its redirections and pipes, as written.
-    """
-
-    words: tuple[Word, ...]
-    assigned: tuple[tuple[str, Word], ...]
-    line: int
-    within: int
-    redirected: tuple[str, ...]
 
 
 class ShellSyntax(RecipegenError):
@@ -247,7 +216,7 @@ class _Reader:
     def word(self, *, split: bool = True) -> list[Word]:
         """The word that begins here; several, or none, where a variable without quotes holds so many."""
         begin, line = self.at, self.line
-        made = _Made(line)
+        made = Made(line)
         while self.at < len(self.text):
             char = self.text[self.at]
             if char in " \t\n;&|()<>":
@@ -286,7 +255,7 @@ class _Reader:
         found, self.at = self.text[self.at + 1 : end], end + 1
         return found
 
-    def double_quoted(self, made: _Made) -> None:
+    def double_quoted(self, made: Made) -> None:
         while self.at < len(self.text):
             char = self.text[self.at]
             if char == '"':
@@ -316,7 +285,7 @@ class _Reader:
 
         return re.sub(r"((?:\\x[0-9a-fA-F]{2})+)|\\(.)", decode, found[1], flags=re.DOTALL)
 
-    def expansion(self, made: _Made, *, split: bool) -> None:
+    def expansion(self, made: Made, *, split: bool) -> None:
         begin = self.at
         if self.text[begin] == "`":
             inner = self.until("`")
@@ -337,7 +306,7 @@ class _Reader:
             made.add("$")
             self.at += 1
 
-    def substitution(self, made: _Made, inner: str, raw: str) -> None:
+    def substitution(self, made: Made, inner: str, raw: str) -> None:
         if inner.strip() == "pwd":
             made.add(".")
             return
@@ -366,7 +335,7 @@ class _Reader:
             at += 1
         raise ShellSyntax(f"${left} is not closed", self.line)
 
-    def variable(self, made: _Made, inner: str, *, split: bool) -> None:
+    def variable(self, made: Made, inner: str, *, split: bool) -> None:
         found = _SUBSCRIPT.fullmatch(inner)
         if found is None:
             made.add(f"${{{inner}}}")
@@ -394,7 +363,7 @@ class _Reader:
         if self.defaults > MAX_DEPTH:
             raise ShellSyntax("is nested too deeply", self.line)
         outer = (self.text, self.at, self.counted)
-        made = _Made(self.line)
+        made = Made(self.line)
         self.text, self.at = text.strip("\"'") + '"', 0
         try:
             self.double_quoted(made)
@@ -402,51 +371,3 @@ class _Reader:
             self.text, self.at, self.counted = outer
             self.defaults -= 1
         return Word(made.text, made.line, made.why)
-
-
-class _Made:
-    """A word in the making; a variable without quotes can end it and begin another."""
-
-    def __init__(self, line: int) -> None:
-        self.line = line
-        self.done: list[Word] = []
-        self.pieces: list[str] = []
-        self.why = ""
-        self.begun = False
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-    def add(self, text: str) -> None:
-        self.pieces.append(text)
-        self.begun = True
-
-    def reason(self, why: str) -> None:
-        self.why = self.why or why
-
-    def end(self) -> None:
-        if self.begun:
-            self.done.append(Word(self.text, self.line, self.why))
-        self.pieces, self.why, self.begun = [], "", False
-
-    def split(self, value: str) -> None:
-        """A variable's value without quotes: blanks in it part words."""
-        parts = re.split(r"[ \t\n]+", value)
-        for number, part in enumerate(parts):
-            if number:
-                self.end()
-            if part:
-                self.add(part)
-
-    def many(self, words: list[Word]) -> None:
-        """An array: each of its words one of its own."""
-        for number, word in enumerate(words):
-            if number:
-                self.end()
-            self.add(word.text)
-            self.reason(word.why)
-
-    def words(self) -> list[Word]:
-        self.end()
-        return self.done

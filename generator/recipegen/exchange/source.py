@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recipegen.exchange.report import Report
-from recipegen.exchange.shell import Word
+from recipegen.exchange.words import Word
 
 
 @dataclass

@@ -17,9 +17,9 @@ from recipegen.exchange.box import put_env, put_executor
 from recipegen.exchange.report import one_line
 from recipegen.exchange.script import read_script
 from recipegen.exchange.server import find_server
-from recipegen.exchange.shell import Word
 from recipegen.exchange.source import Source
 from recipegen.exchange.template import LEFT_OVER, TooLong, plain, render
+from recipegen.exchange.words import Word
 from recipegen.load.yamldoc import Document
 
 ENGINES = {

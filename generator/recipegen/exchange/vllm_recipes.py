@@ -10,8 +10,8 @@ from typing import Any
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
 from recipegen.exchange.box import put_env
 from recipegen.exchange.report import one_line
-from recipegen.exchange.shell import Word
 from recipegen.exchange.source import Extra, Source
+from recipegen.exchange.words import Word
 from recipegen.load.messages import near_miss
 from recipegen.load.yamldoc import Document, Path_
 
