@@ -141,6 +141,9 @@ def test_a_model_in_a_mounted_folder() -> None:
         ("docker run --gpus=all --entrypoint vllm img serve a/B", "a/B", 8000, {}),
         ("docker run -itd --rm -p8001:8000 --gpus all img vllm serve a/B", "a/B", 8001, {}),
         ("docker run --gpus all -p 127.0.0.1:8001:8000/tcp img vllm serve a/B --port 8000", "a/B", 8001, {}),
+        ("exec sudo -E docker run --gpus all img vllm serve a/B", "a/B", 8000, {}),
+        ("M=a/B; docker run --gpus all img vllm serve ${M:?set it}", "a/B", 8000, {}),
+        ("docker run --gpus all ghcr.io/ggml-org/llama.cpp:full --server -hf a/B --hf-file c.gguf", "a/B", 8080, {}),
         ("podman run --device nvidia.com/gpu=all img bash -lc 'vllm serve a/B'", "a/B", 8000, {}),
         ("docker container run --gpus all -e M=a/B img sh -c 'vllm serve $M'", "a/B", 8000, {}),
         ("vllm serve /root/.cache/huggingface/hub/models--a--B/snapshots/" + "0" * 40, "a/B", 8000, {}),
@@ -213,6 +216,12 @@ def test_generic_names_are_passed_over() -> None:
     assert docker("docker run --name vllm --gpus all img vllm serve a/Some-Model", "-").name == "some-model"
     assert docker("vllm serve a/Some-Model", "nightly build.sh").name == "nightly-build"
     assert import_text("vllm serve a/B", Path("-"), name="chosen").name == "chosen"
+
+
+def test_the_container_that_serves_is_the_one_that_counts() -> None:
+    found = docker("docker run -d redis\ndocker run --gpus all -p 9:8000 img vllm serve a/B\n")
+    assert recipe_data(found)["run"]["port"] == 9
+    assert found.report.lost == []
 
 
 def test_a_second_server_and_further_steps_are_told() -> None:

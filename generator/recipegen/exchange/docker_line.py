@@ -9,6 +9,7 @@ from recipegen.exchange import box
 from recipegen.exchange.source import Source
 from recipegen.exchange.words import Word
 
+_BEFORE = ("sudo", "exec", "nohup", "time", "command")
 _PROGRAMS = ("docker", "podman", "nerdctl")
 _SHORT = {"e": "env", "v": "volume", "p": "publish", "u": "user", "w": "workdir", "m": "memory", "h": "hostname"}
 _SHORT |= {"l": "label", "a": "attach", "c": "cpu-shares", "d": "detach", "i": "interactive", "t": "tty", "q": "quiet"}
@@ -34,7 +35,9 @@ class _Option:
 def is_docker_run(words: list[Word]) -> int | None:
     """Where the options of `docker run` begin; None when the words are none."""
     texts = [word.text for word in words]
-    at = 1 if texts and texts[0] == "sudo" else 0
+    at = 0
+    while at < len(texts) and (texts[at] in _BEFORE or (at and texts[at].startswith("-"))):
+        at += 1
     if at >= len(texts) or texts[at].rpartition("/")[2] not in _PROGRAMS:
         return None
     at += 1

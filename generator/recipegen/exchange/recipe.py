@@ -12,7 +12,7 @@ from recipegen.engines import engine as adapter_of
 from recipegen.errors import Problem, SpecError, Where
 from recipegen.exchange.models import LONGEST, Models, declared_models
 from recipegen.exchange.report import one_line
-from recipegen.exchange.server import Server, describe, find_server, read_flags
+from recipegen.exchange.server import KNOWN_SERVERS, NO_SERVER, describe, find_server, read_flags
 from recipegen.exchange.settle import settle
 from recipegen.exchange.source import Source
 from recipegen.exchange.words import Word
@@ -68,8 +68,7 @@ def draft(source: Source, name: str | None = None) -> Draft:
     """
     found = find_server(source.words)
     if found is None and source.engine in (None, "vllm", "llama.cpp", "atlas"):
-        hint = "looked for: vllm serve, vllm.entrypoints.openai.api_server, llama-server, spark serve"
-        raise SpecError([Problem(Where(source.file), "starts no server that is known", hint)])
+        raise SpecError([Problem(Where(source.file), NO_SERVER, KNOWN_SERVERS)])
     called, begins = (found[0], found[2]) if found else (source.engine or "other", len(source.words))
     if found and source.engine and called != source.engine:
         source.report.note(f"runtime: the source says {source.engine}, its command starts {called}")
@@ -298,6 +297,3 @@ def _without_empty(data: dict[str, Any]) -> dict[str, Any]:
         for name, body in data["variants"].items()
     }
     return {**data, "engine": engine, "variants": variants}
-
-
-__all__ = ["Draft", "Server", "draft", "slug"]

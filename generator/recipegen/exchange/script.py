@@ -4,12 +4,13 @@ command that matters; the other steps go into the report."""
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from recipegen.errors import Problem, SpecError, Where
 from recipegen.exchange.box import put_env
 from recipegen.exchange.docker_line import is_docker_run, read_docker_run
 from recipegen.exchange.models import LONGEST
-from recipegen.exchange.server import before_server, describe, find_server, inner_script
+from recipegen.exchange.server import KNOWN_SERVERS, NO_SERVER, before_server, describe, find_server, inner_script
 from recipegen.exchange.shell import ShellSyntax, commands
 from recipegen.exchange.source import Source
 from recipegen.exchange.words import Simple, Word
@@ -32,13 +33,9 @@ def read_script(source: Source, text: str, first_line: int = 1) -> None:
     try:
         found, exported = commands(text, first_line, source.env)
         if not _take(source, found, exported, 0):
-            raise SpecError([Problem(Where(source.file, first_line, 1), _NONE, _HINT)])
+            raise SpecError([Problem(Where(source.file, first_line, 1), NO_SERVER, KNOWN_SERVERS)])
     except ShellSyntax as error:
         raise SpecError([Problem(Where(source.file, error.line, 1), f"not shell: {error.message}", "")]) from None
-
-
-_NONE = "starts no server that is known"
-_HINT = "looked for: docker run, vllm serve, vllm.entrypoints.openai.api_server, llama-server, spark serve"
 
 
 def _take(source: Source, found: list[Simple], exported: dict[str, Word], depth: int) -> bool:
@@ -102,14 +99,20 @@ def _entry_point(source: Source) -> None:
         return
     head = [Word("vllm"), Word("serve")] if program == "vllm" else [Word("llama-server")]
     words = source.words
-    if program == "vllm" and words and words[0].text == "serve":
+    extra = "serve" if program == "vllm" else "--server"  # what images of several programs are told first
+    if words and words[0].text == extra:
         words = words[1:]
     source.words = [*head, *words]
 
 
 def _starts(command: Simple) -> bool:
     words = list(command.words)
-    if is_docker_run(words) is not None or find_server(words) is not None:
+    if (begins := is_docker_run(words)) is not None:
+        trial = Source("", Path())
+        read_docker_run(trial, words[begins:])
+        unwrap(trial)
+        return find_server(trial.words) is not None
+    if find_server(words) is not None:
         return True
     inner = inner_script(words)
     return inner is not None and find_server([Word(text) for text in inner.text.split()]) is not None

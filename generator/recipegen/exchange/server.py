@@ -17,6 +17,8 @@ from recipegen.engines.normal import canonical, number_of
 from recipegen.exchange.report import Report, shown
 from recipegen.exchange.words import Word
 
+NO_SERVER = "starts no server that is known"
+KNOWN_SERVERS = "looked for: vllm serve, vllm.entrypoints.openai.api_server, llama-server, spark serve, docker run"
 MAX_JSON_DEPTH = 20
 _NUMBER = re.compile(r"-[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _PYTHON = re.compile(r"python(?:3(?:\.[0-9]+)?)?")

@@ -15,7 +15,7 @@ MAX_EXPANDED = 1 << 20
 MAX_DEPTH = 20
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
-_SUBSCRIPT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[[@*]\])?(?:(:?[-=])(.*))?", re.DOTALL)
+_SUBSCRIPT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[[@*]\])?(?:(:?[-=?])(.*))?", re.DOTALL)
 _OPERATORS = ("&&", "||", ";;", "|&", "|", "&", ";", "(", ")", "\n")
 _REDIRECT = re.compile(r"&>>?|<<<|<<-?|>>|[<>]&?|>\|")
 _OPENS = ("if", "while", "until", "for", "case", "select", "{")
@@ -346,7 +346,7 @@ class _Reader:
             made.many(self.arrays[name])
             return
         known = self.variables.get(name)
-        if operator and (known is None or (operator.startswith(":") and not known.text)):
+        if operator and "?" not in operator and (known is None or (operator.startswith(":") and not known.text)):
             known = self.default(default)
         if known is None:
             made.add(f"${{{name}}}")

@@ -113,13 +113,14 @@ def _features(source: Source, data: Mapping[str, Any], variant: str, document: D
             continue
         for label, place, feature in _modes(source, name, body, variant):
             words = _words(source, feature.get("args"), place, document)
-            env = {str(key): str(value) for key, value in _mapping(feature, "env").items()}
+            trial = Source("", source.file, source.report)
+            _put_env(trial, _mapping(feature, "env"), f"features.{name}.env", document.where(place).line)
             if name in off or label != name:
                 title = one_line(str(feature.get("description") or body.get("description") or label), 100)
-                source.extras[label] = Extra(title, words, env)
+                source.extras[label] = Extra(title, words, trial.env)
             else:
                 source.words += words
-                _put_env(source, env, f"features.{name}.env", document.where(place).line)
+                source.env |= trial.env
 
 
 def _modes(
