@@ -92,6 +92,8 @@ def test_what_no_shell_would_read_has_its_line(text: str) -> None:
 
 
 def test_variables_that_double_themselves_are_stopped() -> None:
+    with pytest.raises(ShellSyntax, match="more than 20,000 words"):
+        commands("a " * 30_000)
     doubling = "A=xxxxxxxxxxxxxxxx\n" + "A=$A$A\n" * 40 + "a $A"
     with pytest.raises(ShellSyntax, match="grows too large"):
         commands(doubling)

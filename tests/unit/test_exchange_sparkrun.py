@@ -325,6 +325,29 @@ def test_bad_files_have_one_clear_error(text: str, message: str, line: int) -> N
     assert (str(problem.where.file), problem.where.line) == ("bad.yaml", line) or (line == 1 and problem.where.line > 0)
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("vllm serve {model} " + "x " * 30_000, "has more than 20,000 words"),
+        ("A=xxxxxxxxxxxxxxxx\n" + "A=$A$A\n" * 30 + "vllm serve {model} $A", "grows too large"),
+        ("vllm serve " + "{a}" * 200_000, "grows too large"),
+    ],
+)
+def test_texts_without_measure_are_refused(command: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        with_command(command, defaults="{a: xxxx}")
+    assert message in caught.value.problems[0].message
+
+
+@pytest.mark.parametrize(
+    "name", ["--speculative-config." + "a." * 5000 + "b 1", "--" + "a" * 5000, "--x '" + "{" * 5000 + "'"]
+)
+def test_flags_without_measure_are_left_out_and_told(name: str) -> None:
+    found = with_command(f"vllm serve {{model}} {name}")
+    assert flags_of(found) == {} or name.startswith("--x")
+    assert len(found.report.lost) == (0 if name.startswith("--x") else 1)
+
+
 def test_values_of_the_wrong_shape_are_told() -> None:
     found = sparkrun(
         """

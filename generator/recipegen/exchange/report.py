@@ -46,14 +46,12 @@ class Lost:
 class Report:
     """What was lost, and what a reader should know of what was not."""
 
-    lost: list[Lost] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    _lost: dict[Lost, None] = field(default_factory=dict)
+    _notes: dict[str, None] = field(default_factory=dict)
 
     def lose(self, name: str, why: str, value: Any = "", line: int = 0, *, runs: bool = True) -> None:
         """Put one thing on the list, once."""
-        entry = Lost(one_line(name, 120), why, shown(value), line, runs)
-        if entry not in self.lost:
-            self.lost.append(entry)
+        self._lost[Lost(one_line(name, 120), why, shown(value), line, runs)] = None
 
     def secret(self, name: str, line: int = 0) -> None:
         """A secret, which no recipe may hold; its value is not repeated."""
@@ -61,9 +59,17 @@ class Report:
 
     def note(self, text: str) -> None:
         """Something that was carried over, but not word by word."""
-        line = one_line(without_secrets(text[:1000]), 500)
-        if line not in self.notes:
-            self.notes.append(line)
+        self._notes[one_line(without_secrets(text[:1000]), 500)] = None
+
+    @property
+    def lost(self) -> list[Lost]:
+        """What was lost, in the order in which it was met."""
+        return list(self._lost)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know besides."""
+        return list(self._notes)
 
     @property
     def changes_run(self) -> bool:

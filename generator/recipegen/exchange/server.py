@@ -111,9 +111,15 @@ class _Facts:
     def __init__(self, engine: str, version: str | None) -> None:
         self.engine = engine
         self.best = known(engine, version) or newest(engine)
+        self.found: dict[str, tuple[str, Any, Mapping[str, Any] | None]] = {}
 
     def of(self, key: str) -> tuple[str, Any, Mapping[str, Any] | None]:
         """Long name, value (False for `no-…`) and facts of a flag that stands alone."""
+        if key not in self.found:
+            self.found[key] = self._of(key)
+        return self.found[key]
+
+    def _of(self, key: str) -> tuple[str, Any, Mapping[str, Any] | None]:
         for facts in _candidates(self.engine, self.best):
             name, value = canonical(key, True, facts)
             if name in facts.flags:
@@ -203,6 +209,9 @@ def _put(
     text = " ".join(item.text for item in values)
     if name in _SECRETS:
         report.secret(written, word.line)
+        return
+    if name.count(".") > MAX_JSON_DEPTH:
+        report.lose(written, "is nested too deeply", text, word.line)
         return
     why = word.why or next((item.why for item in values if item.why), "")
     if why:

@@ -12,6 +12,8 @@ from recipegen.exchange.words import Made, Simple, Word
 
 MAX_EXPANDED = 1 << 20
 """Characters of all words together: what variables that double themselves would exceed."""
+MAX_WORDS = 20_000
+"""Words of a whole text; the longest script here has about 60."""
 MAX_DEPTH = 20
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
@@ -62,6 +64,7 @@ class _Reader:
         self.first_line = first_line
         self.counted = (0, first_line)
         self.size = 0
+        self.count = 0
         self.variables: dict[str, Word] = {"HOME": Word("~"), "PWD": Word(".")}
         self.variables |= {name: Word(value) for name, value in known.items()}
         self.arrays: dict[str, list[Word]] = {}
@@ -244,6 +247,9 @@ class _Reader:
             made.reason("a brace expansion")
         words = made.words()
         self.size += sum(len(word.text) for word in words)
+        self.count += len(words)
+        if self.count > MAX_WORDS:
+            raise ShellSyntax(f"has more than {MAX_WORDS:,} words", line)
         if self.size > MAX_EXPANDED:
             raise ShellSyntax("grows too large once its variables are put in", line)
         return words
