@@ -68,9 +68,9 @@ def import_command(
                 row["recipe"] = imported.text
                 _show_text(imported, as_json, first=not done)
             else:
-                from recipegen.scaffold import new_recipe
+                from recipegen.scaffold import new_from_text
 
-                folder, kit = new_recipe(workspace, imported.name, imported=imported.text)
+                folder, kit = new_from_text(workspace, imported.name, imported.text)
                 row |= {"folder": str(folder), "files": len(kit)}
         except RecipegenError as error:
             failed.append((file, error))
