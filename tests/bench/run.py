@@ -28,6 +28,8 @@ driver     One cell on a real llama.cpp server with Gemma-3-270M: bench.cell.run
 statistics Of 10,000 reports with three metrics of 30 or 31 samples: median with its interval, quartiles, standard
            deviation and warnings of each metric, against numpy.median of the same samples. And the comparison
            of two cells.
+import     100 recipes of other projects (sparkrun, spark-vllm-docker, vLLM, docker run, compose): from the text of a
+           file to the text of recipe.yaml, in memory, start-up left out; and against reading their YAML alone.
 overhead   What the sampling of /metrics and of the host does to tg and pp: the same cell on a real llama.cpp
            server, in turn with and without it. And how close a known figure is measured: a server that
            streams at an exact rate, through run_cell.
@@ -61,6 +63,7 @@ BENCHMARKS = {
     "layers": "layers",
     "driver": "driving",
     "statistics": "describing",
+    "import": "importing",
     "overhead": "overhead",
 }
 """Name to the module that holds it."""

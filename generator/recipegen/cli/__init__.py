@@ -28,6 +28,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "new": ("recipes", "Write a recipe from a preset, a recipe or a hub model, and render its kit."),
     "list": ("recipes", "List the recipes of this repository."),
     "show": ("recipes", "Show one recipe, as written or completed."),
+    "import": ("exchange", "Make recipes from those of sparkrun, vLLM, spark-vllm-docker, docker run or compose."),
+    "export": ("exchange", "Write a recipe as a sparkrun recipe or a compose file."),
     "catalog": ("catalog", "List or show what is known: presets, machines, models, images."),
     "lint": ("lint", "Check recipes and say what is wrong, with file, line, source and remedy."),
     "explain": ("lint", "Print a lint rule, or all of them."),

@@ -118,7 +118,7 @@ def _clean(value: Any, key: str, identity: Identity) -> Any:
     if isinstance(value, str):
         # A log's bytes that are not UTF-8 arrive as surrogates, which no JSON file can hold.
         text = identity.clean(value.encode("utf-8", "replace").decode())
-        return _SECRET.sub(HIDDEN, text) if key == "error" else text
+        return hide_secrets(text) if key == "error" else text
     if isinstance(value, dict):
         if key == "env":
             value = {k: HIDDEN if isinstance(v, str) and is_secret(k, v) else v for k, v in value.items()}
@@ -167,6 +167,11 @@ def assert_clean(record: Mapping[str, Any], identity: Identity) -> None:
 def find_secret(text: str) -> bool:
     """Whether a token that tells by its form stands in a text."""
     return any(sign in text for sign in _SIGNS) and bool(_SECRET.search(text))
+
+
+def hide_secrets(text: str) -> str:
+    """A text with a placeholder for each token in it that tells by its form."""
+    return _SECRET.sub(HIDDEN, text)
 
 
 def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
