@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from recipegen.bench.corpora import StagedCorpus
     from recipegen.bench.display import Display
     from recipegen.bench.guard import MemoryGuard
+    from recipegen.bench.verified import Prompt
     from recipegen.spec.completed import PlannedCell, Spec
 
 
@@ -41,6 +42,7 @@ class Request:
         retries: how often a cell that failed is tried again while its server lives.
         pair: names runs that were taken in turn, so that they can be compared as pairs.
         machine: name under results/; from the host's facts by default.
+        prompt: a board's canonical prompt, asked after the cells on the same server.
         kit_sha256: of the kit on disk.
     """
 
@@ -57,6 +59,7 @@ class Request:
     machine: str | None = None
     base_image: str | None = None
     build_network: str | None = None
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +220,8 @@ def _measure_variant(
         status = status_of(record["cells"], {cell.id for cell in request.cells[variant]})
         failed = [cell["id"] for cell in record["cells"] if cell["status"] == "failed"]
         error = f"cells failed: {', '.join(failed)}" if failed else None
+        if request.prompt is not None and (refused := (record.get("verified") or {}).get("problems")):
+            status, error = "partial", error or f"the canonical prompt gave nothing to verify: {refused[0]}"
     except KeyboardInterrupt:
         status, error = "interrupted", "interrupted by the user"
         raise
@@ -308,6 +313,10 @@ def _serve_and_measure(
                 f"log:\n{server.log_tail(30)}",
                 hint=f"the whole log: {plan.log_path}",
             )
+    if request.prompt is not None:
+        from recipegen.bench.capture import take_capture
+
+        take_capture(request, request.prompt, plan, writer, display)
     gate.after()
 
 

@@ -16,6 +16,7 @@ from recipegen.errors import EXIT_MEASUREMENT, CheckFailed, RecipegenError
 from recipegen.workspace import Workspace, require_one_machine, variant_of
 
 if TYPE_CHECKING:
+    from recipegen.bench.verified import Prompt
     from recipegen.spec.completed import PlannedCell, Spec
 
 
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 @click.option("--base-url", metavar="URL", help="Address of a running server; means --runner endpoint.")
 @click.option("--cell", "cells", metavar="TEXT", multiple=True, help="Only cells whose id holds this text; repeatable.")
 @click.option("--profile", metavar="P", help="Measure this set of cells: quick, headline, concurrency, longctx, …")
+@click.option(
+    "--prompts",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Ask a canonical prompt of LocalMaxxing too, out of its saved agent-context.",
+)
+@click.option("--prompt", "prompt_id", metavar="ID", help="Which of them.  [reasoning-v1]")
 @click.option("--resume", is_flag=True, help="Go on with the same run where it stopped; finished cells stay.")
 @click.option("--retries", type=click.IntRange(0, 10), default=1, help="Further tries of a cell that fails.  [1]")
 @click.option(
@@ -61,6 +69,8 @@ def bench_command(
     base_url: str | None,
     cells: tuple[str, ...],
     profile: str | None,
+    prompts: Path | None,
+    prompt_id: str | None,
     resume: bool,
     retries: int,
     rounds: int | None,
@@ -85,14 +95,19 @@ def bench_command(
       recipegen bench qwen36-35b-dflash --profile longctx --resume
       recipegen bench qwen36-35b-dflash --ab 3 --variant ar --variant dflash --profile quick
       recipegen bench qwen36-35b-dflash --base-url http://127.0.0.1:8000 --cell pp128-tg128
+      recipegen bench qwen36-35b-dflash --profile localmaxxing-verified --prompts agent-context.json
     """
     from recipegen.bench.display import display_for
+    from recipegen.bench.profiles import VERIFIED
     from recipegen.bench.session import Request, choose_cells, measure, measure_in_turn
     from recipegen.cli.lint import warn_of_errors
     from recipegen.runners.plan import HostOptions
 
     if base_url is not None and runner not in (None, "endpoint"):
         raise click.UsageError("--base-url names a server that is there already: it goes with --runner endpoint only")
+    if (profile == VERIFIED or prompt_id) and prompts is None:
+        raise click.UsageError("a canonical prompt is in no recipe: --prompts FILE, a saved agent-context of the board")
+    prompt = _canonical_prompt(prompts, prompt_id) if prompts else None
     workspace = Workspace.open(root)
     spec = workspace.runnable(name)
     kit_sha256 = require_rendered(workspace, name)
@@ -123,6 +138,7 @@ def bench_command(
         machine=machine,
         base_image=base_image,
         build_network=network,
+        prompt=prompt,
     )
     display = display_for(sys.stderr if not as_json else sys.stdout, as_json=as_json)
     try:
@@ -147,6 +163,13 @@ def bench_command(
             hint=f"what was measured is kept in {failed[0].folder}",
             exit_code=EXIT_MEASUREMENT,
         )
+
+
+def _canonical_prompt(file: Path, wanted: str | None) -> Prompt:
+    """The prompt of that file, held against its known hash before anything is started."""
+    from recipegen.boards.canonical import DEFAULT, read_prompt
+
+    return read_prompt(file, wanted or DEFAULT)
 
 
 def _of_profile(spec: Spec, variant: str, profile: str | None) -> tuple[PlannedCell, ...] | None:
