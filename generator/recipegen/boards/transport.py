@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
@@ -105,18 +106,20 @@ def post(
     secret: Secret,
     bearer: bool = True,
     content_type: str = "application/json",
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float | None = None,
 ) -> Reply:
     """One POST, never repeated and no redirect followed.
 
     Args:
         secret: kept out of everything that comes back; sent as the Authorization header unless `bearer` is False.
+        timeout_s: TIMEOUT_S by default.
 
     Raises:
         NotSent: the board cannot be reached.
         Ambiguous: it was reached, and no status came back in time.
     """
     parts = urlsplit(url)
+    timeout_s = timeout_s or TIMEOUT_S
     headers = {"Content-Type": content_type, "User-Agent": AGENT, "Accept": "application/json", "Connection": "close"}
     if bearer:
         headers["Authorization"] = f"Bearer {secret.value}"
@@ -127,7 +130,8 @@ def post(
             connection.sock.settimeout(timeout_s)
             limit.watch(connection.sock)
             target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-            connection.request("POST", target, body, headers)
+            with suppress(BrokenPipeError, ConnectionResetError):  # a board may answer before it has read all
+                connection.request("POST", target, body, headers)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()

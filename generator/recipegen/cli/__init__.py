@@ -46,6 +46,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "collect": ("measure", "Take in llama-benchy reports made elsewhere."),
     "results": ("compare", "List what was measured: runs, cells, figures with their intervals."),
     "compare": ("compare", "Compare two variants, runs, machines, or a run and a published figure."),
+    "submit": ("submit", "Send a measured row to a leaderboard, or say whether it would take it."),
     "index": ("measure", "Write INDEX.md and RESULTS.md, or check that they are up to date."),
     "demo": ("measure", "The main job on the embedded engine, in a folder of its own."),
 }
