@@ -134,7 +134,7 @@ def _leaves(value: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, An
 
 
 def _kebab(place: str) -> str:
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", place.replace(".", "-")).lower()
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", place.replace(".", "-")).lower()
     return re.sub(r"[^a-z0-9-]+", "-", words)
 
 

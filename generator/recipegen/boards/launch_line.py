@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from recipegen.engines import engine
-from recipegen.quoting import shell_command
+from recipegen.quoting import shell_command, shell_word
 from recipegen.results.scrub import is_secret
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ def launch_line(spec: Spec, record: RunRecord) -> str:
         argv, env = command.recorded(), dict(command.env)
     places = _places(spec)
     words = [_cleaned(word, places) for word in _without_addresses(argv)]
-    settings = [f"{name}={_cleaned(value, places)}" for name, value in _open(env or {})]
-    return shorten(shell_command([*settings, *words]), LONGEST)
+    # The name of an assignment must not be quoted: a shell would look for a program of that name.
+    settings = [f"{name}={shell_word(_cleaned(value, places))}" for name, value in _open(env or {})]
+    return shorten(" ".join([*settings, shell_command(words)]), LONGEST)
 
 
 def shorten(text: str, longest: int) -> str:
