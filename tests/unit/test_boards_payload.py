@@ -269,10 +269,12 @@ def test_the_window_of_a_llama_server_is_parted_among_its_slots() -> None:
 def test_the_launch_line_holds_no_secret_no_address_and_no_path(root: Path) -> None:
     evidence = measured(root, baseline=False)
     argv = [
-        "vllm", "serve", "${MODELS_DIR}/Qwen3.6-35B-A3B-NVFP4", "--host", "${HOST}", "--port=8000",
-        "--api-key", "s3cret0123", "--auth-token=s3cret0123", "--chat-template", "/home/me/x.jinja", "--speculative-config",
-        '{"model":"${MODELS_DIR}/Qwen3.6-35B-A3B-DFlash","cache":"/srv/cache"}', "--enable-prefix-caching",
-    ]  # fmt: skip
+        *("vllm", "serve", "${MODELS_DIR}/Qwen3.6-35B-A3B-NVFP4", "--host", "${HOST}", "--port=8000"),
+        *("--api-key", "s3cret0123", "--auth-token=s3cret0123", "--chat-template", "/home/me/x.jinja"),
+        "--speculative-config",
+        '{"model":"${MODELS_DIR}/Qwen3.6-35B-A3B-DFlash","cache":"/srv/cache"}',
+        "--enable-prefix-caching",
+    ]
     env = {"HF_TOKEN": "hf_" + "a" * 30, "VLLM_CACHE_ROOT": "/root/.cache/vllm", "VLLM_X": "a b"}
     line = launch_line(evidence.spec, {**evidence.record, "server": {"argv": argv, "env": env}})
     assert line == (
