@@ -237,13 +237,13 @@ def test_weights_without_a_commit_are_told(root: Path) -> None:
         ("kv-cache-dtype: fp8", {"kvCacheDtype": "fp8"}),
         ("no-enable-chunked-prefill: true", {"chunkedPrefill": False}),
         ("enable-chunked-prefill: true", {"chunkedPrefill": True}),
-        ("tp: 2", {"tensorParallel": 2}),
+        ("-tp: 2", {"tensorParallel": 2}),
         ('pipeline-parallel-size: "2"', {"pipelineParallel": 2}),
         ("quantization: modelopt", {"engineQuant": "modelopt"}),
     ],
 )
 def test_flags_are_read_in_any_spelling(root: Path, flag: str, expected: dict[str, Any]) -> None:
-    if flag.startswith("tp"):
+    if flag.startswith("-tp"):
         edit_recipe(root, "    tensor-parallel-size: 1\n", "")
     edit_recipe(root, "    seed: 0\n", f"    seed: 0\n    {flag}\n")
     spec = Workspace.open(root).spec(NAME)

@@ -135,7 +135,8 @@ def post(
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            why = f"no answer within {timeout_s:g} s" if limit.expired else _reason(error)
+            late = limit.expired or isinstance(error, TimeoutError)
+            why = f"no answer within {timeout_s:g} s" if late else _reason(error)
             raise Ambiguous(f"{parts.netloc} was sent the request and did not answer ({why})") from None
         raw, whole = _body(response)
         connection.close()
