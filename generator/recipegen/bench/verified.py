@@ -235,6 +235,8 @@ def _streamed(url: str, body: Mapping[str, Any], timeout_s: float) -> dict[str, 
                 said = " ".join(response.read(2000).decode("utf-8", "replace").split())
                 raise _Broken(f"HTTP {response.status}: {said[:300]}")
             found = _pieces(response, began)
+        except _Broken as error:
+            raise (_Broken(f"no whole answer within {timeout_s:g} s") if limit.expired else error) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             why = f"no whole answer within {timeout_s:g} s" if limit.expired else f"{error or type(error).__name__}"
             raise _Broken(" ".join(why.split())[:300]) from error
