@@ -26,7 +26,7 @@ class StreamServer(ThreadingHTTPServer):
     def __init__(self, style: str, *, tokens: int = 300, drafts: bool = True) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.style, self.tokens, self.drafts = style, tokens, drafts
-        self.seconds = [0.05] * 9
+        self.seconds = [0.05] * 20
         self.thinking = False
         self.broken = ""
         self.others = 0
@@ -58,6 +58,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.end_headers()
             self.wfile.write(self.server.page().encode())
+        elif self.path == "/v1/models":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"object": "list", "data": [{"id": "tiny"}]}')
         else:
             self.send_error(404)
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from recipegen.bench.capture import take_capture
 from recipegen.bench.profiles import VERIFIED, profile_cells
-from recipegen.bench.session import Request
+from recipegen.bench.session import Request, measure
 from recipegen.bench.verified import (
     NONCE_LINE,
     Prompt,
@@ -225,6 +225,12 @@ class Told:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
+    def start(self, cells: Any) -> None:
+        """No cells, in these tests."""
+
+    def close(self) -> None:
+        """Nothing to take down."""
+
 
 def captured(root: Path, style: str = "vllm", **how: Any) -> tuple[Evidence, Told]:
     """Evidence of a run in which the canonical prompt was asked as well."""
@@ -268,6 +274,24 @@ def test_a_capture_lies_beside_the_run_and_becomes_a_body_of_its_own(root: Path,
     assert set(files) == {"payload.json", "source.json", "payload-verified.json", "source-verified.json"}
     assert failed(LocalMaxxing().check(files, evidence)) == []
     assert json.loads(files["payload.json"])["tokSOut"] == 50.55
+
+
+def test_a_bench_asks_the_prompt_on_the_server_of_its_cells(tmp_path: Path) -> None:
+    workspace = Workspace.open(ROOT)
+    spec = workspace.spec("smoke-llamacpp")
+    told = Told()
+    with streaming("llama.cpp", drafts=False) as server:
+        options = HostOptions(runner="endpoint", base_url=server.url)
+        request = Request(spec, tmp_path, ("ar",), {"ar": ()}, options, "k", machine="here", prompt=PROMPT)
+        (outcome,) = measure(request, told)  # type: ignore[arg-type]
+        assert len(server.asked) == 5
+        record = load_run(outcome.folder)
+        assert record["verified"] is not None
+        assert record["verified"]["problems"] == []
+        server.tokens = 12
+        (short,) = measure(request, told)  # type: ignore[arg-type]
+    assert short.status == "partial"
+    assert short.error == "the canonical prompt gave nothing to verify: an answer has 12 tokens, 256 are needed"
 
 
 def test_accepted_tokens_and_drafting_steps_come_to_the_answer(root: Path, stand_in: None) -> None:

@@ -50,7 +50,11 @@ def shape_problems(body: Mapping[str, Any], *, verified: bool = False) -> list[s
     """
     from jsonschema import Draft202012Validator
 
-    odd = [f"{place}: {value} is no number" for place, value in _numbers(body) if not math.isfinite(value)]
+    odd = [
+        f"{place}: {value} is no number"
+        for place, value in _leaves(body)
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
     if odd:
         return odd  # a validator compares numbers, and NaN is neither above nor below anything
     whole = schema()
@@ -116,7 +120,9 @@ def hygiene_findings(body: Any, identity: Identity | None = None) -> list[tuple[
     """
     who = identity if identity is not None else identity_here()
     found = []
-    for place, text in _texts(body):
+    for place, text in _leaves(body):
+        if not isinstance(text, str):
+            continue
         for rule in schema()["x-hygiene-lint"]:
             if re.search(rule["pattern"], text):
                 found.append((str(rule["severity"]), f"{place}: {_WORDS[rule['id']]}"))
@@ -136,26 +142,16 @@ _WORDS = {
 }
 
 
-def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, Mapping):
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every text and number of a body with its place: `engineFlags.specMethod`, `gpuPowerWatts[0]`."""
+    if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _texts(item, f"{place}.{key}".lstrip("."))
+            yield from _leaves(item, f"{place}.{key}".lstrip("."))
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from _texts(item, f"{place}[{index}]")
-
-
-def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
-    if isinstance(value, float):
+            yield from _leaves(item, f"{place}[{index}]")
+    else:
         yield place, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _numbers(item, f"{place}.{key}".lstrip("."))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _numbers(item, f"{place}[{index}]")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
