@@ -6,8 +6,10 @@ import hashlib
 import os
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from recipegen.errors import EXIT_USAGE, EnvironmentLacks, RecipegenError, Where
 
@@ -27,7 +29,16 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Pa
         RecipegenError: when a linked folder leads out of `within`.
         EnvironmentLacks: when the file cannot be written (no space, no permission, no such folder).
     """
-    raw = data.encode() if isinstance(data, str) else data
+    with writing_atomic(path, mode, within=within) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def writing_atomic(path: Path, mode: int = 0o644, *, within: Path | None = None) -> Iterator[BinaryIO]:
+    """Gives a file to write bit by bit; at the end of the block it takes the place of `path`, see `write_atomic`.
+
+    When the block raises, `path` stays as it was.
+    """
     folder = path.parent
     if within is not None and not folder.resolve().is_relative_to(within.resolve()):
         raise RecipegenError(f"{path} lies outside of {within}", hint="a link among its folders leads out: remove it")
@@ -36,7 +47,7 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Pa
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".recipegen-", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             os.fchmod(handle, mode)
-            file.write(raw)
+            yield file
             file.flush()
             os.fsync(handle)
         Path(temporary).replace(path)
@@ -117,3 +128,34 @@ def sha256_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(path, f"cannot be read: {error.strerror or error}") from error
+
+
+_WHOLE = 1 << 20
+_END = 64 << 10
+
+
+def fingerprint(folder: Path) -> tuple[int, str]:
+    """Bytes of all files below a folder, and a hash that tells one state of them from another without reading it all.
+
+    Of each file the path, the size, and its content count: all of a small one (1 MiB), of a larger one the first and
+    the last 64 KiB. A safetensors or GGUF file begins with the list of its tensors; other weights of the same layout
+    can be told apart by their last bytes only.
+
+    Raises:
+        RecipegenError: a file cannot be read.
+    """
+    total, mark = 0, hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                content = file.read(_WHOLE if size <= _WHOLE else _END)
+                if size > _WHOLE:
+                    file.seek(-_END, os.SEEK_END)
+                    content += file.read(_END)
+        except OSError as error:
+            raise _unreadable(path, f"cannot be read: {error.strerror or error}") from error
+        total += size
+        name = path.relative_to(folder).as_posix()
+        mark.update(f"{name}\0{size}\0{sha256_bytes(content)}\0".encode(errors="surrogateescape"))
+    return total, mark.hexdigest()

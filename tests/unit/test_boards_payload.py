@@ -20,11 +20,12 @@ from recipegen.boards.payload import entry_of
 from recipegen.boards.row import agrees, figures, row_of
 from recipegen.boards.shape import hygiene_findings, read_body, rule_findings, schema, shape_problems
 from recipegen.claims import Check, failed
+from recipegen.errors import RecipegenError
 from recipegen.evidence import Evidence, find_evidence
 from recipegen.results.scrub import Identity
 from recipegen.workspace import Workspace
 from tests.support.scenario import ROOT
-from tests.unit.boards_factory import CARD, CPU, GB10, HEADLINE, change_cell, edit_recipe, measured
+from tests.unit.boards_factory import CARD, CPU, GB10, HEADLINE, change_cell, change_record, edit_recipe, measured
 from tests.unit.results_factory import NOBODY, benchmark, metric, real_report
 from tests.unit.test_compare import NAME, made, root
 
@@ -320,6 +321,13 @@ def test_a_recipe_that_changed_since_is_a_problem(root: Path) -> None:
     assert "the recipe has changed since this run" in entry_of(evidence).problems[0]
     checks = {check.id: check for check in LocalMaxxing().check(LocalMaxxing().files(evidence), evidence)}
     assert checks["localmaxxing-launch-line"].status == "failed"
+
+
+def test_a_run_of_a_trial_is_no_row(root: Path) -> None:
+    run = measured(root, baseline=False).run
+    change_record(run, variant="dflash-trial")
+    with pytest.raises(RecipegenError, match="which is no variant of"):
+        LocalMaxxing().find(Workspace.open(root), NAME, variant=None, run=run.name, cell=HEADLINE)
 
 
 def test_doubts_keep_a_row_back_and_stand_in_its_notes(root: Path) -> None:

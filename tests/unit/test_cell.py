@@ -11,13 +11,15 @@ import subprocess
 import sys
 import textwrap
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recipegen import proc
 from recipegen.bench import cell as module
-from recipegen.bench.cell import CellOutcome, run_cell
+from recipegen.bench.cell import CellOutcome, clean_log, run_cell
 from recipegen.bench.events import CellProgress
 from recipegen.errors import EnvironmentLacks
 
@@ -144,6 +146,32 @@ def test_the_log_tells_no_secret_and_no_path_of_ours(tmp_path: Path) -> None:
     assert str(tmp_path) not in log
 
 
+def test_a_log_larger_than_what_is_held_of_it_is_cleaned(tmp_path: Path) -> None:
+    log, line = tmp_path / "server.log", "x" * 1023 + "\n"
+    with log.open("w") as file:
+        for _ in range(24 << 10):
+            file.write(line)
+        file.write("the token is hf_verysecret\n")
+    tracemalloc.start()
+    try:
+        clean_log(log, {}, {"xxx": "y"})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 << 20, "a log of 24 MiB was held whole"
+    assert proc.tail(log, 1) == "the token is ***"
+    assert log.stat().st_size < 9 << 20
+
+
+def test_a_log_without_anything_to_hide_is_not_written_again(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_bytes(b"fine\r\n\xff")
+    before = log.stat().st_ino
+    clean_log(log, {}, {"report": "r"})
+    clean_log(tmp_path / "none", {}, {})
+    assert (log.read_bytes(), log.stat().st_ino) == (b"fine\r\n\xff", before)
+
+
 def test_crash(tmp_path: Path) -> None:
     outcome = measure(tmp_path, "crash")
     assert (outcome.status, outcome.file, outcome.sha256) == ("failed", None, None)
@@ -163,7 +191,7 @@ def test_exit_code_0_without_samples_is_a_failure(tmp_path: Path) -> None:
     outcome = measure(tmp_path, "failing")
     assert (outcome.status, outcome.failed_requests) == ("failed", 2)
     first = (outcome.error or "").splitlines()[0]
-    assert first.startswith("the report holds no sample of pp_throughput: HTTP 400: ")
+    assert first.startswith("the report benchmarks[0].pp_throughput: holds no sample: HTTP 400: ")
     assert "exceeds the available context size" in first
     assert files(tmp_path) == [f"{CELL}.log"]
 
@@ -179,7 +207,7 @@ def test_lost_samples_are_told(tmp_path: Path) -> None:
         ("empty", "the report holds no benchmark"),
         ("nothing", "llama-benchy wrote no report"),
         ("cut", "the report is not JSON"),
-        ("list", "what llama-benchy wrote is not its report"),
+        ("list", "the report is not a llama-benchy report"),
     ],
 )
 def test_unusable_reports(tmp_path: Path, how: str, reason: str) -> None:

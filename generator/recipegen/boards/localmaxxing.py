@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from recipegen.boards.agreement import check_body, check_source
 from recipegen.boards.answers import Meaning, meaning, rate_words
-from recipegen.boards.base import Board, Preflight, Sending, Submitted
+from recipegen.boards.base import Board, Preflight, Sending, Submitted, of_the_recipe
 from recipegen.boards.credentials import Secret, config_file, find_secret
 from recipegen.boards.notes import doubts
 from recipegen.boards.payload import Entry, entry_of
@@ -49,7 +49,7 @@ class LocalMaxxing(Board):
         self, workspace: Workspace, recipe: str, *, variant: str | None, run: str | None, cell: str | None
     ) -> Evidence:
         """The cell of the table, or the one named."""
-        return find_evidence(workspace, recipe, variant=variant, run=run, cell=cell)
+        return of_the_recipe(find_evidence(workspace, recipe, variant=variant, run=run, cell=cell))
 
     def files(self, evidence: Evidence) -> dict[str, bytes]:
         """payload.json and source.json; of a captured canonical prompt a second pair."""

@@ -13,8 +13,9 @@ from recipegen.boards.launch_line import launch_line
 from recipegen.boards.machine import Machine, machine_of
 from recipegen.boards.notes import extra_flags, notes
 from recipegen.boards.row import TOTAL, Row, figures, row_of
-from recipegen.evidence import METRICS, Evidence
+from recipegen.evidence import EVERY_METRIC, Evidence
 from recipegen.files import sha256_file
+from recipegen.plausible.counters import peak_used_bytes
 from recipegen.stats import WARM_RULE
 
 SOURCE_FORMAT = "recipegen-board-source/1"
@@ -132,8 +133,8 @@ def launch_problems(evidence: Evidence) -> list[str]:
 
 def peak_memory(metrics: Mapping[str, Any] | None, machine: Machine) -> float | None:
     """GiB in use at most while the cell ran; only where the host's memory is the GPU's, since no other was sampled."""
-    peak = _part(metrics, "host").get("peak_used_bytes")
-    return round(peak / _GIB, 1) if machine.unified and isinstance(peak, int) and peak > 0 else None
+    peak = peak_used_bytes(metrics) if metrics else None
+    return round(peak / _GIB, 1) if machine.unified and peak else None
 
 
 def power(metrics: Mapping[str, Any] | None, host: Mapping[str, Any] | None) -> list[float] | None:
@@ -187,7 +188,7 @@ def _source(evidence: Evidence, row: Row) -> dict[str, Any]:
             "is_context_prefill_phase": False,
         },
         "samples": {
-            name: {"metric": METRICS[name], "n": found.n, "dropped": found.dropped}
+            name: {"metric": EVERY_METRIC[name], "n": found.n, "dropped": found.dropped}
             for name, found in row.statistics.items()
         },
         "drop_rule": WARM_RULE,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recipegen.evidence import METRICS
+from recipegen.evidence import EVERY_METRIC
 from recipegen.plausible.samples import CONTROL_SHARE
 from recipegen.results.report import metric_values
 from recipegen.stats.summary import Described, describe
@@ -64,7 +64,7 @@ def row_of(benchmark: Mapping[str, Any], *, cached_context: bool, drop_first: bo
     Raises:
         ValueError: there is no decode speed.
     """
-    samples = {name: metric_values(dict(benchmark), metric) for name, metric in METRICS.items()}
+    samples = {name: metric_values(dict(benchmark), metric) for name, metric in EVERY_METRIC.items()}
     found = {name: describe(values, drop_first=drop_first) for name, values in samples.items() if values}
     if "tg" not in found or found["tg"].median <= 0:
         raise ValueError("the report holds no decode speed of this cell")

@@ -42,12 +42,14 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("servers", "Show the servers that recipegen started."),
     "logs": ("servers", "Show the log of a server."),
     "down": ("servers", "Take servers down."),
-    "bench": ("measure", "Measure variants of a recipe: up, wait, every cell, down."),
+    "bench": ("bench", "Measure variants of a recipe: up, wait, every cell, down."),
     "collect": ("measure", "Take in llama-benchy reports made elsewhere."),
     "results": ("compare", "List what was measured: runs, cells, figures with their intervals."),
     "compare": ("compare", "Compare two variants, runs, machines, or a run and a published figure."),
+    "reproduce": ("reproduce", "Measure a recipe again and hold it against its reference."),
     "submit": ("submit", "Send a measured row to a leaderboard, or say whether it would take it."),
     "index": ("measure", "Write INDEX.md and RESULTS.md, or check that they are up to date."),
+    "publish": ("hub", "Upload results or a bundle to a dataset on the Hugging Face hub."),
     "demo": ("measure", "The main job on the embedded engine, in a folder of its own."),
 }
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipegen.bench.host import gpu_slug, hardware_matches
 from recipegen.results.report import ReportCell
-from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, run_order
+from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, quality_of, run_order
 
 if TYPE_CHECKING:
+    from recipegen.publish.agents import Labelled
     from recipegen.spec.completed import Spec
     from recipegen.spec.model import Published
 
@@ -30,6 +32,7 @@ class IndexEntry:
         hardware: label of the hardware that the recipe is written for.
         gpu: that hardware's GPU; None when it needs none, so that any machine is its own.
         published: figures of others, each with its source.
+        agents: agentic runs, each with its label.
     """
 
     folder: Path
@@ -45,6 +48,7 @@ class IndexEntry:
     hardware: str
     gpu: str | None
     published: tuple[Published, ...] = ()
+    agents: tuple[Labelled, ...] = ()
 
     @property
     def name(self) -> str:
@@ -58,16 +62,21 @@ class IndexEntry:
         """
         if record["host"] is not None:
             return hardware_matches(record["host"], self.gpu)
-        return self.gpu is None or gpu_slug(self.gpu) in record["machine"].lower().split("-")
+        return self.is_named_like_own(record["machine"])
+
+    def is_named_like_own(self, machine: str) -> bool:
+        """Whether a machine's name is one of the hardware that the recipe is written for."""
+        return self.gpu is None or gpu_slug(self.gpu) in machine.lower().split("-")
 
 
-def entry_of(spec: Spec, folder: Path, link: str) -> IndexEntry:
+def entry_of(spec: Spec, folder: Path, link: str, agents: Sequence[Labelled] = ()) -> IndexEntry:
     """The row of a recipe.
 
     Args:
         spec: the recipe, completed.
         folder: its folder.
         link: the folder as seen from INDEX.md.
+        agents: its agentic runs.
     """
     model = spec.main_model
     cell = spec.cell(spec.bench.headline)
@@ -85,6 +94,7 @@ def entry_of(spec: Spec, folder: Path, link: str) -> IndexEntry:
         hardware=spec.hardware.label,
         gpu=spec.hardware.gpu,
         published=spec.published,
+        agents=tuple(agents),
     )
 
 
@@ -114,10 +124,23 @@ def headline_run(entry: IndexEntry) -> Chosen | None:
     return other
 
 
+def failed_quality(entry: IndexEntry) -> bool:
+    """Whether the headline was measured on a server that did not answer rightly.
+
+    Raises:
+        RecipegenError: a record cannot be read.
+    """
+    records = map(load_run, iter_runs(entry.folder))
+    return any(_measured_cell(entry, one) and quality_of(one) == "fail" for one in records)
+
+
 def _headline_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:
+    # A fast server that answers nonsense makes no row.
+    return None if quality_of(record) == "fail" else _measured_cell(entry, record)
+
+
+def _measured_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:
     if record["variant"] != entry.headline or record["status"] not in ("complete", "partial"):
         return None
-    if (record.get("quality") or {}).get("verdict") == "fail":
-        return None  # a fast server that answers nonsense makes no row
     done = (c for c in record["cells"] if c["id"] == entry.cell_id and c["status"] == "done")
     return next(done, None)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
+from recipegen.plausible.counters import acceptance_length, peak_used_bytes, server_note
+from recipegen.plausible.judge import metrics_of
 from recipegen.publish.figures import METRICS, cell_samples
 from recipegen.results.agent_eval import AgentRun, agent_records, load_agent_run
 from recipegen.results.store import CellRecord, iter_runs, load_run
@@ -25,6 +27,10 @@ class CellLine:
         figures: statistics of the warm samples, by metric (tok/s, tok/s, ms).
         verdict: whether the figures can be right; None where nobody judged them.
         reasons: of the verdict.
+        acceptance_length: mean tokens of one pass as the server counted them; None without speculation, or unknown.
+        peak_used_bytes: most memory of the host in use meanwhile; None where nobody looked.
+        failed_requests: None where nobody counted.
+        server_note: why the server's counters say nothing, or not all; None when there is nothing to tell.
     """
 
     id: str
@@ -33,6 +39,10 @@ class CellLine:
     figures: Mapping[str, Described]
     verdict: str | None
     reasons: tuple[str, ...]
+    acceptance_length: float | None
+    peak_used_bytes: int | None
+    failed_requests: int | None
+    server_note: str | None
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,7 @@ def _cell_line(folder: Path, cell: CellRecord, problems: list[Problem]) -> CellL
         except SpecError as error:
             problems += error.problems
     verdict = cell.get("verdict") or {}
+    metrics = metrics_of(folder, cell) or {}
     return CellLine(
         id=cell["id"],
         status=cell["status"],
@@ -140,6 +151,10 @@ def _cell_line(folder: Path, cell: CellRecord, problems: list[Problem]) -> CellL
         figures=figures,
         verdict=verdict.get("verdict"),
         reasons=tuple(map(str, verdict.get("reasons") or ())),
+        acceptance_length=acceptance_length(metrics),
+        peak_used_bytes=peak_used_bytes(metrics),
+        failed_requests=cell.get("failed_requests"),
+        server_note=server_note(metrics),
     )
 
 

@@ -48,6 +48,17 @@ def program_argv(words: list[str]) -> tuple[list[str], str, str]:
     )
 
 
+def program_stamp(words: list[str]) -> str:
+    """What tells one installation of a program from another, without starting it: its name, its file's size and time.
+
+    Raises:
+        EnvironmentLacks: the program is not on this host.
+    """
+    argv, name, _ = program_argv(words)
+    state = Path(argv[0]).stat()
+    return f"{name} {state.st_size} {state.st_mtime_ns}"
+
+
 class LocalServer(StartedServer):
     """The server of a plan, run on this host; see `recipegen.runners.base.Server`."""
 
@@ -96,11 +107,11 @@ class LocalServer(StartedServer):
         """What runs: the program by its name, without its path."""
         return {"runner": "local", "started_by_us": True, "image": None, "program": self._program}
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float | None = None) -> None:
         """Ends the process and its children; a second Ctrl-C only makes it quicker."""
         try:
             if self._process is not None:
-                self._process.terminate(GRACE_S)
+                self._process.terminate(GRACE_S if grace_s is None else grace_s)
         except KeyboardInterrupt:
             with signals_held():
                 self._end_now()
