@@ -3,14 +3,19 @@ credentials that stay with the host they are for. Owns no meaning of an answer."
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
+import socket
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPException, InvalidURL
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from recipegen.errors import EnvironmentLacks, RecipegenError
@@ -114,8 +119,46 @@ def ask(
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name without its port can only be this machine."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    """Whether a host name without its port can only be this machine; `127.example.org` can be any."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class TimeLimit:
+    """Shuts the sockets that it watches when the time is over, from `with` to its end.
+
+    A peer that sends a byte now and then would pass a socket's own time-out for ever.
+
+    Attributes:
+        expired: whether the time was over before the end.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.expired = False
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+
+    def watch(self, sock: socket.socket) -> None:
+        """A connected socket, to be shut."""
+        self._sockets.append(sock)
+
+    def _cut(self) -> None:
+        self.expired = True
+        for sock in self._sockets:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 def _address(url: str, wrong: type[RecipegenError]) -> SplitResult:

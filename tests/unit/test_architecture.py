@@ -25,6 +25,7 @@ HEAVY = (
     "psutil",
     "numpy",
     "requests",
+    "jsonschema",
     "scipy",
     "prometheus_client",
 )

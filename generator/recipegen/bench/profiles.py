@@ -10,6 +10,8 @@ from recipegen.load.messages import near_miss
 from recipegen.spec.completed import PlannedCell, Spec, cell_id
 from recipegen.spec.model import Cell, Profile
 
+VERIFIED = "localmaxxing-verified"
+"""Profile of the catalog that asks a board's canonical prompt; it needs the prompt's text."""
 CACHED = "-cached"
 """End of a cell's id when its context may be cached: another measurement than the cell of the same shape."""
 
@@ -47,6 +49,9 @@ def profile_cells(spec: Spec, name: str, context: int | None) -> tuple[tuple[Pla
         context: tokens that the variant's server takes; None when that is not known.
     """
     profile = profile_of(spec, name)
+    if profile.headline_only:
+        cell = spec.cell(spec.bench.headline)
+        return (cell.model_copy(update={"runs": profile.runs or cell.runs}),), ()
     texts = list(spec.bench.corpora) if profile.corpora == "all" else list(spec.bench.corpora)[:1]
     modes = profile.thinking or spec.bench.thinking
     shapes = [(pp, depth) for pp in profile.pp for depth in _depths(profile, pp, context)]

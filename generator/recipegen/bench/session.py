@@ -21,6 +21,7 @@ from recipegen.runners.plan import HostOptions, plan_server, require_models
 if TYPE_CHECKING:
     from recipegen.bench.corpora import StagedCorpus
     from recipegen.bench.display import Display
+    from recipegen.bench.verified import Prompt
     from recipegen.spec.completed import PlannedCell, Spec
     from recipegen.trial import Trial
 
@@ -37,6 +38,7 @@ class Request:
         retries: how often a cell that failed is tried again while its server lives.
         pair: names runs that were taken in turn, so that they can be compared as pairs.
         machine: name under results/; from the host's facts by default.
+        prompt: a board's canonical prompt, asked after the cells on the same server.
         kit_sha256: of the kit on disk.
         spec_sha256: of the recipe as its file has it, without a trial's variant.
         trial: what is changed in the variant of that name, which the recipe itself does not have.
@@ -57,6 +59,7 @@ class Request:
     machine: str | None = None
     base_image: str | None = None
     build_network: str | None = None
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True)

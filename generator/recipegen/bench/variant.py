@@ -75,6 +75,8 @@ def measure_variant(
         raise
     finally:
         status = status or status_of(writer.record["cells"], {cell.id for cell in request.cells[variant]})
+        if status == "complete" and run.unverified:
+            status = "partial"
         writer.finish(status, error)
         display.close()
     return RunOutcome(variant, writer.folder, status, error, quality_of(writer.record))
@@ -153,7 +155,15 @@ class _Run:
             first = False
         judge_run(self._request.spec, self._writer, self._display)
         failed = [cell["id"] for cell in self._writer.record["cells"] if cell["status"] == "failed"]
-        return f"cells failed: {', '.join(failed)}" if failed else None
+        if failed:
+            return f"cells failed: {', '.join(failed)}"
+        return f"the canonical prompt gave nothing to verify: {self.unverified[0]}" if self.unverified else None
+
+    @property
+    def unverified(self) -> list[str]:
+        """What is wrong with the answers to a canonical prompt; empty where all is well or none was asked."""
+        found = self._writer.record.get("verified") if self._request.prompt is not None else None
+        return list(found["problems"]) if found else []
 
     def _on_one_server(self) -> None:
         from recipegen.bench.cell import clean_log
@@ -168,6 +178,10 @@ class _Run:
                     if not self._measure_next(server):
                         self._server_gone(server, guard)
                         return
+                if self._request.prompt is not None:
+                    from recipegen.bench.capture import take_capture
+
+                    take_capture(self._request, self._request.prompt, self._plan, self._writer, self._display)
                 if self._gate is not None:
                     self._gate.after()
         finally:

@@ -49,6 +49,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "results": ("compare", "List what was measured: runs, cells, figures with their intervals."),
     "compare": ("compare", "Compare two variants, runs, machines, or a run and a published figure."),
     "reproduce": ("reproduce", "Measure a recipe again and hold it against its reference."),
+    "submit": ("submit", "Send a measured row to a leaderboard, or say whether it would take it."),
     "index": ("measure", "Write INDEX.md and RESULTS.md, or check that they are up to date."),
     "publish": ("hub", "Upload results or a bundle to a dataset on the Hugging Face hub."),
     "demo": ("measure", "The main job on the embedded engine, in a folder of its own."),

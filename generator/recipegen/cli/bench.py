@@ -19,6 +19,7 @@ from recipegen.workspace import Workspace, require_one_machine, variant_of
 
 if TYPE_CHECKING:
     from recipegen.bench.session import RunOutcome
+    from recipegen.bench.verified import Prompt
     from recipegen.runners.plan import HostOptions
     from recipegen.spec.completed import PlannedCell, Spec
     from recipegen.trial import Trial
@@ -73,6 +74,13 @@ def chosen_host(runner: str | None, base_url: str | None, port: int | None, mode
 )
 @click.option("--cell", "cells", metavar="TEXT", multiple=True, help="Only cells whose id holds this text; repeatable.")
 @click.option("--profile", metavar="P", help="Measure this set of cells: quick, headline, concurrency, longctx, …")
+@click.option(
+    "--prompts",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Ask a canonical prompt of LocalMaxxing too, out of its saved agent-context.",
+)
+@click.option("--prompt", "prompt_id", metavar="ID", help="Which of them.  [reasoning-v1]")
 @click.option("--resume", is_flag=True, help="Go on with the same run where it stopped; finished cells stay.")
 @click.option("--retries", type=click.IntRange(0, 10), default=1, help="Further tries of a cell that fails.  [1]")
 @click.option(
@@ -99,6 +107,8 @@ def bench_command(
     base_url: str | None,
     cells: tuple[str, ...],
     profile: str | None,
+    prompts: Path | None,
+    prompt_id: str | None,
     resume: bool,
     retries: int,
     rounds: int | None,
@@ -127,11 +137,13 @@ def bench_command(
       recipegen bench qwen36-35b-dflash --ab 6 --variant ar --variant dflash --profile quick
       recipegen bench qwen36-35b-dflash --ab 6 --variant dflash --set max-num-seqs=8
       recipegen bench qwen36-35b-dflash --base-url http://127.0.0.1:8000 --cell pp128-tg128
+      recipegen bench qwen36-35b-dflash --profile localmaxxing-verified --prompts agent-context.json
     """
     from recipegen.bench.display import display_for
     from recipegen.bench.session import Request, choose_cells, measure, measure_in_turn
     from recipegen.cli.lint import warn_of_errors
 
+    prompt = _canonical_prompt(profile, prompts, prompt_id)
     options = chosen_host(runner, base_url, port, models_dir)
     workspace = Workspace.open(root)
     spec = workspace.runnable(name)
@@ -168,6 +180,7 @@ def bench_command(
         machine=machine,
         base_image=base_image,
         build_network=network,
+        prompt=prompt,
     )
     display = display_for(sys.stderr if not as_json else sys.stdout, as_json=as_json)
     try:
@@ -246,6 +259,18 @@ def _compare(name: str, variants: tuple[str, ...], machine: str, root: Path | No
         click.echo(json.dumps({"event": "comparison", **found.as_data()}))
     else:
         click.echo(plain("\n".join(comparison(found))))
+
+
+def _canonical_prompt(profile: str | None, file: Path | None, wanted: str | None) -> Prompt | None:
+    """The canonical prompt to ask, held against its known hash before anything is started; None without one."""
+    from recipegen.bench.profiles import VERIFIED
+    from recipegen.boards.canonical import DEFAULT, read_prompt
+
+    if file is not None:
+        return read_prompt(file, wanted or DEFAULT)
+    if profile == VERIFIED or wanted:
+        raise click.UsageError("a canonical prompt is in no recipe: --prompts FILE, a saved agent-context of the board")
+    return None
 
 
 def _of_profile(spec: Spec, variant: str, profile: str | None) -> tuple[PlannedCell, ...] | None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from recipegen.quality.verdict import shown
 from recipegen.runners.http import server_root
+from recipegen.web import TimeLimit
 
 ANSWER_BYTES = 4 << 20
 """512 tokens take some KiB; with token ids and a long reasoning still far less than this."""
@@ -143,30 +142,16 @@ def _post(url: str, body: dict[str, Any], timeout: float) -> Any:
     Raises:
         _Broken: another status than 200, no answer in time, too large a one, or none that is JSON.
     """
-    expired = threading.Event()
-    taken: list[socket.socket] = []
-
-    def cut() -> None:
-        expired.set()
-        for sock in taken:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
-    # A server that sends a byte now and then would pass a socket's own time-out for ever.
-    timer = threading.Timer(timeout, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        status, raw = _exchange(url, json.dumps(body).encode(), timeout, taken)
-    except TimeoutError as error:
-        raise _Broken(f"no answer within {timeout:g} s") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        if expired.is_set():
+    with TimeLimit(timeout) as limit:
+        try:
+            status, raw = _exchange(url, json.dumps(body).encode(), timeout, limit)
+        except TimeoutError as error:
             raise _Broken(f"no answer within {timeout:g} s") from error
-        raise _Broken(f"no answer: {shown(str(error) or type(error).__name__)}") from error
-    finally:
-        timer.cancel()
-    if expired.is_set():
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if limit.expired:
+                raise _Broken(f"no answer within {timeout:g} s") from error
+            raise _Broken(f"no answer: {shown(str(error) or type(error).__name__)}") from error
+    if limit.expired:
         raise _Broken(f"no answer within {timeout:g} s")
     if len(raw) > ANSWER_BYTES:
         raise _Broken(f"the answer is larger than {ANSWER_BYTES >> 20} MiB", status)
@@ -182,7 +167,7 @@ def _post(url: str, body: dict[str, Any], timeout: float) -> Any:
     return found
 
 
-def _exchange(url: str, body: bytes, timeout: float, taken: list[socket.socket]) -> tuple[int, bytes]:
+def _exchange(url: str, body: bytes, timeout: float, limit: TimeLimit) -> tuple[int, bytes]:
     parts = urlsplit(url)
     kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}.get(parts.scheme)
     if kind is None or not parts.hostname:
@@ -190,7 +175,7 @@ def _exchange(url: str, body: bytes, timeout: float, taken: list[socket.socket])
     connection = kind(parts.hostname, parts.port, timeout=timeout)
     try:
         connection.connect()
-        taken.append(connection.sock)
+        limit.watch(connection.sock)
         connection.request("POST", parts.path, body, {"Content-Type": "application/json", "Connection": "close"})
         response = connection.getresponse()
         found = bytearray()

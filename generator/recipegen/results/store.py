@@ -104,6 +104,7 @@ class _Later(TypedDict, total=False):
     identity: str
     resumed: list[str]
     quality: dict[str, Any] | None
+    verified: dict[str, Any] | None
 
 
 class RunRecord(_Later):
@@ -437,6 +438,9 @@ def _faults(record: dict[str, Any]) -> Iterator[str]:
             yield f"cells[{index}].metrics is not the name of a file in the run's folder"
         if verdict is not None and not (_texts(verdict, "verdict") and _all_text(verdict.get("reasons"))):
             yield f"cells[{index}].verdict is wrong"
+    verified = record.get("verified")
+    if verified is not None and not (_texts(verified, "file", "sha256") and _NAME.fullmatch(verified["file"])):
+        yield "verified is wrong"
     quality = record.get("quality")
     if quality is not None:
         checks = quality.get("checks") if _texts(quality, "verdict") else None

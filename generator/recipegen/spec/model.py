@@ -388,6 +388,7 @@ class Profile(Strict):
     runs: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="the recipe's by default")
     corpora: Literal["all", "first"] = Field("first", description="which of the recipe's texts")
     thinking: tuple[Thinking, ...] | None = Field(None, description="the recipe's by default")
+    headline_only: bool = Field(False, description="the recipe's headline cell as it is, whatever else stands here")
     prefix_caching: bool = Field(
         False, description="let the context be cached: its load and the test after it are measured apart"
     )
