@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,12 +192,20 @@ def test_the_kit_alone_measures_the_same_shape(kit_server: tuple[Path, dict[str,
     assert recipegen("index", "--check", "--root", repository).returncode == 0
 
 
-def bench(repository: Path, models_dir: Path, *more: str) -> dict[str, Any]:
-    """A further `recipegen bench` on the image that is there; its record."""
+@pytest.fixture
+def bench(
+    measured: subprocess.CompletedProcess[str], repository: Path, models_dir: Path, base_image: str
+) -> Callable[..., dict[str, Any]]:
+    """`bench("--runs", "2")`: a further `recipegen bench`; its record. The layers of the image are there already."""
+    assert measured.returncode == 0
+    return partial(_bench, repository, models_dir, base_image)
+
+
+def _bench(repository: Path, models_dir: Path, base_image: str, *more: str) -> dict[str, Any]:
     before = set((repository / "recipes" / RECIPE).glob("results/*/*/run.json"))
     done = recipegen(
         "bench", RECIPE, "--variant", "ar", "--models-dir", models_dir, "--port", str(free_port()),
-        "--root", repository, *more,
+        "--base-image", base_image, "--network", "host", "--root", repository, *more, timeout=1500,
     )  # fmt: skip
     print(done.stdout, done.stderr[-3000:])
     assert done.returncode == 0, done.stderr[-4000:]
@@ -204,14 +213,9 @@ def bench(repository: Path, models_dir: Path, *more: str) -> dict[str, Any]:
     return {**json.loads(record.read_text()), "folder": record.parent}
 
 
-def test_speculation_says_what_its_baseline_says(
-    measured: subprocess.CompletedProcess[str], repository: Path, models_dir: Path
-) -> None:
-    assert measured.returncode == 0
+def test_speculation_says_what_its_baseline_says(bench: Callable[..., dict[str, Any]], repository: Path) -> None:
     ngram = {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}
     record = bench(
-        repository,
-        models_dir,
         "--set",
         f"speculative-config={json.dumps(ngram)}",
         "--cell",
@@ -236,11 +240,8 @@ def test_speculation_says_what_its_baseline_says(
     assert "flag --speculative-config" in compared
 
 
-def test_a_needle_is_asked_at_the_depths_that_are_measured(
-    measured: subprocess.CompletedProcess[str], repository: Path, models_dir: Path
-) -> None:
-    assert measured.returncode == 0
-    record = bench(repository, models_dir, "--profile", "needle", "--runs", "1", "--cell", "d1024")
+def test_a_needle_is_asked_at_the_depths_that_are_measured(bench: Callable[..., dict[str, Any]]) -> None:
+    record = bench("--profile", "needle", "--runs", "1", "--cell", "d1024")
     needles = [check for check in record["quality"]["checks"] if "needle-1024" in check["id"]]
     # Random weights find nothing, and the recipe says that they know nothing: told, and no reason to refuse the run.
     assert needles and {check["verdict"] for check in needles} == {"warn"}
