@@ -46,6 +46,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "collect": ("measure", "Take in llama-benchy reports made elsewhere."),
     "results": ("compare", "List what was measured: runs, cells, figures with their intervals."),
     "compare": ("compare", "Compare two variants, runs, machines, or a run and a published figure."),
+    "bundle": ("bundle", "Make one archive that proves a recipe's headline."),
+    "verify": ("verify", "Check a bundle or a leaderboard payload, without a network and without trust."),
     "index": ("measure", "Write INDEX.md and RESULTS.md, or check that they are up to date."),
     "demo": ("measure", "The main job on the embedded engine, in a folder of its own."),
 }
