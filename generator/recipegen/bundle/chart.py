@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipegen.render.templates import Templates
 
 WIDTH, LEFT, RIGHT = 760.0, 170.0, 24.0
-TOP, ROW, PANEL_HEAD, AXIS = 58.0, 74.0, 26.0, 44.0
+TOP, ROW, PANEL_HEAD, AXIS, FOOT = 58.0, 74.0, 26.0, 44.0, 24.0
 _Scale = Callable[[float], float]
 _TICKS = 6
 """About as many numbers under an axis."""
@@ -70,7 +70,8 @@ def chart_svg(evidence: Evidence, templates: Templates) -> str:
         cell=evidence.cell["id"],
         panels=panels,
         width=_place(WIDTH),
-        height=_place(y),
+        height=_place(y + FOOT),
+        foot_y=_place(y + FOOT - 14),
         left=_place(LEFT),
         right=_place(WIDTH - RIGHT),
     )

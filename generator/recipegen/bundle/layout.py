@@ -23,6 +23,8 @@ FILES_LIMIT = 5_000
 """Files of a bundle. A kit has about 25, a run of the largest profile (28 cells) about 90."""
 FILE_LIMIT = 1 << 30
 """Bytes of one file; only server logs come near."""
+SMALL_LIMIT = 16 << 20
+"""Bytes of a file that was not measured: a recipe, a script, a page, a payload."""
 TOTAL_LIMIT = 2 << 30
 MANIFEST_LIMIT = 2 << 20
 RATIO_LIMIT = 200
@@ -75,6 +77,11 @@ def path_fault(path: str) -> str | None:
     if not _PATH.fullmatch(path):
         return "holds other characters than letters, digits and . _ + @ , = ~ -"
     return None
+
+
+def size_limit(path: str) -> int:
+    """Bytes that a file of that path may have."""
+    return FILE_LIMIT if "/results/" in path else SMALL_LIMIT
 
 
 class Names:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,16 +21,17 @@ from recipegen.bundle.layout import (
     CHART,
     CITATION,
     CLAIM,
-    FILE_LIMIT,
     FOLDER_END,
     MANIFEST,
     RATIO_FROM,
     RATIO_LIMIT,
     README,
     SIGNATURE,
+    SMALL_LIMIT,
     TOTAL_LIMIT,
     Entry,
     Names,
+    size_limit,
 )
 from recipegen.bundle.manifest import Listed, Manifest, manifest_of
 from recipegen.bundle.pages import citation, readme
@@ -103,7 +104,9 @@ def assemble(
     if doubts and not allow_doubtful:
         _refuse(evidence, doubts)
     claim = claim_of(evidence, doubts)
-    entries = [*_source_files(workspace, evidence), *kit, *_run_files(evidence), *derived(evidence, claim)]
+    to_boards = payloads(evidence)
+    written = pages(evidence, claim, [entry.path for entry in to_boards])
+    entries = [*_source_files(workspace, evidence), *kit, *_run_files(evidence), *to_boards, *written]
     listed = _listed(evidence.spec.name, sorted(entries, key=lambda entry: entry.path))
     _require_clean(entries, identity if identity is not None else identity_here())
     sources = {entry.path: entry.source for entry in entries}
@@ -148,21 +151,21 @@ def _source_files(workspace: Workspace, evidence: Evidence) -> Iterator[Entry]:
     spec, root = evidence.spec, workspace.repository.root
     for name in (RECIPE_FILE, LOCK_FILE):
         if (evidence.folder / name).is_file():
-            yield Entry(f"recipes/{spec.name}/{name}", read_bounded(evidence.folder / name, FILE_LIMIT))
+            yield Entry(f"recipes/{spec.name}/{name}", read_bounded(evidence.folder / name, SMALL_LIMIT))
     shipped = find_patches(patches_dir())
     for patch in (workspace.patches[name] for name in spec.image.patches):
         if shipped.get(patch.id) != patch:
             for path, data in patch.files.items():
                 yield Entry(f"patches/{patch.id}/{path}", data)
     own, ours = root / "templates", templates_dir()
-    for file in sorted(own.rglob("*")) if own.is_dir() else ():
+    for file in sorted((own / "kit").rglob("*")):
         name = file.relative_to(own).as_posix()
         if file.is_file() and not file.is_symlink() and not _same(file, ours / name):
-            yield Entry(f"templates/{name}", read_bounded(file, FILE_LIMIT))
+            yield Entry(f"templates/{name}", read_bounded(file, SMALL_LIMIT))
 
 
 def _same(one: Path, other: Path) -> bool:
-    return other.is_file() and read_bounded(one, FILE_LIMIT) == read_bounded(other, FILE_LIMIT)
+    return other.is_file() and read_bounded(one, SMALL_LIMIT) == read_bounded(other, SMALL_LIMIT)
 
 
 def _run_files(evidence: Evidence) -> Iterator[Entry]:
@@ -176,17 +179,29 @@ def _run_files(evidence: Evidence) -> Iterator[Entry]:
                 yield Entry(f"recipes/{side.spec.name}/{side.place}/{path.name}", path)
 
 
-def derived(evidence: Evidence, claim: dict[str, Any]) -> Iterator[Entry]:
-    """What is made from the evidence: pages, the chart, the claim, the payloads. The same evidence gives the same bytes."""
+def payloads(evidence: Evidence) -> list[Entry]:
+    """What goes to the leaderboards."""
+    return [
+        Entry(f"{BOARDS}/{name}/{path}", data)
+        for name, board in sorted(all_boards().items())
+        for path, data in sorted(board.files(evidence).items())
+    ]
+
+
+def pages(evidence: Evidence, claim: dict[str, Any], board_files: Iterable[str]) -> Iterator[Entry]:
+    """What is written about the evidence: page, chart, citation, claim, tables. The same evidence gives the same bytes.
+
+    Args:
+        board_files: paths of the payloads, in the bundle.
+    """
     from recipegen.render.templates import Templates
 
-    payloads: dict[str, list[str]] = {}
-    for name, board in sorted(all_boards().items()):
-        for path, data in sorted(board.files(evidence).items()):
-            payloads.setdefault(name, []).append(path)
-            yield Entry(f"{BOARDS}/{name}/{path}", data)
+    boards: dict[str, list[str]] = {}
+    for path in sorted(board_files):
+        _, board, file = path.split("/", 2)
+        boards.setdefault(board, []).append(file)
     yield Entry(CLAIM, claim_text(claim).encode())
-    yield Entry(README, readme(claim, payloads).encode())
+    yield Entry(README, readme(claim, boards).encode())
     yield Entry(CITATION, citation(claim).encode())
     yield Entry(CHART, chart_svg(evidence, Templates()).encode())
     yield from tables(evidence)
@@ -222,9 +237,10 @@ def _listed(recipe: str, entries: list[Entry]) -> list[Listed]:
             raise RecipegenError(f"{entry.path} {wrong}, so that it cannot go into a bundle", hint="rename it")
         size, digest = _measured(entry.source)
         total += size
-        if size > FILE_LIMIT or total > TOTAL_LIMIT:
+        if size > size_limit(entry.path) or total > TOTAL_LIMIT:
             raise RecipegenError(
-                f"{entry.path} is too large: a bundle holds {FILE_LIMIT:,} bytes in one file, {TOTAL_LIMIT:,} in all",
+                f"{entry.path} is too large: a bundle holds {size_limit(entry.path):,} bytes of such a file, "
+                f"{TOTAL_LIMIT:,} in all",
                 hint="a server log of that size says the same line over and over: make it quieter and measure again",
             )
         try:

@@ -11,13 +11,13 @@ from typing import Any
 
 from recipegen import __version__
 from recipegen.bundle.layout import (
-    FILE_LIMIT,
     FORMAT,
     MANIFEST,
     SIGNATURE,
     TOTAL_LIMIT,
     Names,
     refused,
+    size_limit,
 )
 from recipegen.files import sha256_bytes
 
@@ -113,8 +113,8 @@ def _fault(manifest: Manifest) -> str | None:
     for one in manifest.files:
         if not isinstance(one.path, str) or (wrong := names.fault(one.path)) or one.path in (MANIFEST, SIGNATURE):
             return f"the path {str(one.path)[:200]!r} {wrong if isinstance(one.path, str) else 'is no text'}"
-        if type(one.size) is not int or not 0 <= one.size <= FILE_LIMIT:
-            return f"{one.path}: its size is none, or above {FILE_LIMIT:,} bytes"
+        if type(one.size) is not int or not 0 <= one.size <= size_limit(one.path):
+            return f"{one.path}: its size is none, or above {size_limit(one.path):,} bytes"
         if not isinstance(one.sha256, str) or not _HASH.fullmatch(one.sha256) or one.mode not in _MODES:
             return f"{one.path}: sha256 or mode is wrong"
         total += one.size

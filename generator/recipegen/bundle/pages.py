@@ -100,7 +100,8 @@ def _readme(claim: Claim, boards: Mapping[str, list[str]]) -> Iterator[str]:
     yield "## Figures"
     yield ""
     yield from _figures(claim)
-    yield f"Cell {markdown_code(claim['cell']['id'])}: {markdown_text(shape(claim))}. {markdown_text(claim['warm_rule'])}."
+    yield f"Cell {markdown_code(claim['cell']['id'])}: {markdown_text(shape(claim))}."
+    yield f"Which samples count: {markdown_text(claim['warm_rule'])}."
     yield "Intervals are of the median, 95 %, bootstrap; std is the population standard deviation."
     yield ""
     for remark in claim["remarks"]:
@@ -118,8 +119,7 @@ def _readme(claim: Claim, boards: Mapping[str, list[str]]) -> Iterator[str]:
     folder = f"recipes/{claim['recipe']}"
     place = f"{folder}/{claim['report']}"
     yield f"{markdown_link(markdown_code(place), place)}; drop the first of `tg_throughput.values`, take the median."
-    yield f"On the same kind of machine: {markdown_code('recipegen reproduce')}, or the kit's own"
-    yield f"{markdown_link('README', f'{folder}/README.md')}."
+    yield f"To measure it again on such a machine: the kit's own {markdown_link('README', f'{folder}/README.md')}."
     yield ""
     yield "## What is here"
     yield ""
