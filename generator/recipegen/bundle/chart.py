@@ -1,5 +1,5 @@
-"""chart.svg: every sample of the headline and its baseline, with medians and intervals. Owns the geometry; the drawing is
-templates/bundle/chart.svg.j2. The same evidence gives the same bytes."""
+"""chart.svg: every sample of the headline and its baseline, with medians and intervals. Owns the geometry; the drawing
+is templates/bundle/chart.svg.j2. The same evidence gives the same bytes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""claim.json: the figures that a bundle claims, and what they are of. Owns its shape (recipegen-claim/1); every figure comes
-from `stats` by way of the evidence."""
+"""claim.json: the figures that a bundle claims, and what they are of. Owns its shape (recipegen-claim/1); every figure
+comes from `stats` by way of the evidence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def claim_of(evidence: Evidence, doubts: Iterable[Doubt]) -> dict[str, Any]:
         "title": spec.title,
         **_side(evidence),
         "cell": {
-            key: cell[key]  # type: ignore[literal-required]
+            key: cell[key]
             for key in ("id", "corpus", "corpus_sha256", "pp", "tg", "depth", "concurrency", "thinking", "runs")
         },
         "warm_rule": WARM_RULE,

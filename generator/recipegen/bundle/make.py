@@ -1,4 +1,5 @@
-"""Making a bundle: which files go in, refusing what makes no headline, writing the archive. Owns no figure and no page."""
+"""Making a bundle: which files go in, refusing what makes no headline, writing the archive. Owns no figure and no
+page."""
 
 from __future__ import annotations
 
@@ -144,7 +145,7 @@ def _kit_sha256(workspace: Workspace, evidence: Evidence) -> str:
 
 
 def _source_files(workspace: Workspace, evidence: Evidence) -> Iterator[Entry]:
-    """The recipe, its lock, and what the repository has of its own: patches and templates that recipegen does not ship."""
+    """The recipe, its lock, and patches and templates of the repository's own that recipegen does not ship."""
     from recipegen.render.patches import find_patches
     from recipegen.shipped import patches_dir, templates_dir
 

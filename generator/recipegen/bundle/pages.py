@@ -93,7 +93,9 @@ def _readme(claim: Claim, boards: Mapping[str, list[str]]) -> Iterator[str]:
         yield ""
         yield "This bundle was made in spite of these; do not take its figures for a headline:"
         yield ""
-        yield from (f"- **{markdown_text(doubt['code'])}**: {markdown_text(doubt['text'])}" for doubt in claim["doubts"])
+        yield from (
+            f"- **{markdown_text(doubt['code'])}**: {markdown_text(doubt['text'])}" for doubt in claim["doubts"]
+        )
         yield ""
     yield f"![Samples, medians and intervals]({CHART})"
     yield ""
@@ -184,4 +186,3 @@ def _contents(claim: Claim, boards: Mapping[str, list[str]]) -> Iterator[str]:
     for board, files in boards.items():
         links = ", ".join(markdown_link(markdown_text(path), f"{BOARDS}/{board}/{path}") for path in files)
         yield f"- {markdown_text(board)}: {links}"
-

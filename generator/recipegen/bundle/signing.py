@@ -1,5 +1,5 @@
-"""Signatures in minisign's format, made and checked by the program `minisign` (https://jedisct1.github.io/minisign). Owns its
-command lines and the one form of the file; no key is ever read here."""
+"""Signatures in minisign's format, made and checked by the program `minisign` (https://jedisct1.github.io/minisign).
+Owns its command lines and the one form of the file; no key is ever read here."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def sign(manifest: bytes, bundle_id: str, key: Path) -> bytes:
         made = Path(folder, SIGNATURE)
         if done.returncode != 0 or not made.is_file():
             raise RecipegenError(
-                f"minisign did not sign (exit code {done.returncode})", where=Where(key), hint="its own words stand above"
+                f"minisign did not sign (exit code {done.returncode})",
+                where=Where(key),
+                hint="its own words stand above",
             )
         return read_bounded(made, _KEY_LIMIT)
 

@@ -1,5 +1,5 @@
-"""Reading a bundle that a stranger made: the archive into a folder of our own, or a folder as it lies. Owns every rule on
-what may be unpacked; nothing is written outside of the target, and no more than the limits of `layout` allow."""
+"""Reading a bundle that a stranger made: the archive into a folder of our own, or a folder as it lies. Owns every rule
+on what may be unpacked; nothing is written outside of the target, and no more than the limits of `layout` allow."""
 
 from __future__ import annotations
 

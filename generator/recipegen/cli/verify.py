@@ -30,10 +30,8 @@ _COLOURS = {"passed": "green", "failed": "red", "undecidable": "yellow"}
 @click.option("--public-key", metavar="KEY", help="The bundle must be signed by this key of minisign (or file of one).")
 @click.option("--strict", is_flag=True, help="Exit code 1 also when something cannot be decided.")
 @json_option
-def verify_command(
-    path: Path, raws: tuple[Path, ...], public_key: str | None, strict: bool, as_json: bool
-) -> None:
-    """Check a bundle (the archive, or the folder that it unpacks to) or a payload of a leaderboard with its raw reports.
+def verify_command(path: Path, raws: tuple[Path, ...], public_key: str | None, strict: bool, as_json: bool) -> None:
+    """Check a bundle (an archive, or the folder that it unpacks to), or a leaderboard payload with its raw reports.
 
     Needs no network and trusts nothing: every byte of the archive is held against the manifest, every claimed figure is
     recomputed from the raw reports, the kit is rendered anew, command lines must follow from the recipe. Nothing that a

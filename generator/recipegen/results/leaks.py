@@ -1,5 +1,5 @@
-"""Finds in a file what must not be published: tokens, secrets of this process, home folders, hosts. Owns reading files of
-any size piece by piece; what a secret looks like is `scrub`'s."""
+"""Finds in a file what must not be published: tokens, secrets of this process, home folders, hosts. Owns reading files
+of any size piece by piece; what a secret looks like is `scrub`'s."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what a bundle claims follows from its raw reports: claim.json, the pages, the doubts. Owns no figure itself."""
+"""Whether what a bundle claims follows from its raw reports: claim.json, the pages, the doubts. Owns no figure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def check_figures(claim: Mapping[str, Any], evidence: Evidence, doubts: tuple[Do
     yield from _sides("figure", claim["figures"], expected["figures"])
     ours, theirs = expected["baseline"], claim["baseline"]
     if (ours is None) != (theirs is None):
-        what = "claims a baseline that is not in the bundle" if ours is None else "leaves out the baseline that it holds"
+        what = (
+            "claims a baseline that is not in the bundle" if ours is None else "leaves out the baseline that it holds"
+        )
         yield Check("baseline", "failed", what, CLAIM)
     elif ours is not None and theirs is not None:
         yield from _sides("figure-baseline", theirs["figures"], ours["figures"])
@@ -70,12 +72,16 @@ def check_figures(claim: Mapping[str, Any], evidence: Evidence, doubts: tuple[Do
     numbers = {"figures", "baseline", "ratios", "warm_rule"}
     for key in sorted(set(claim) | set(expected)):
         if key not in numbers and claim.get(key) != expected.get(key):
-            text = f"{key} is {claim.get(key)!r:.150}; from the recipe and the record follows {expected.get(key)!r:.150}"
+            text = (
+                f"{key} is {claim.get(key)!r:.150}; from the recipe and the record follows {expected.get(key)!r:.150}"
+            )
             yield Check("claim", _text_status(claim, expected, key), text, CLAIM)
     if theirs is not None and ours is not None:
         for key in ours:
             if key != "figures" and theirs.get(key) != ours[key]:
-                yield Check("claim", "failed", f"baseline.{key} is {theirs.get(key)!r:.150}, not {ours[key]!r:.150}", CLAIM)
+                yield Check(
+                    "claim", "failed", f"baseline.{key} is {theirs.get(key)!r:.150}, not {ours[key]!r:.150}", CLAIM
+                )
 
 
 def _text_status(claim: Mapping[str, Any], expected: Mapping[str, Any], key: str) -> Status:

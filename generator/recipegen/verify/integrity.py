@@ -1,4 +1,5 @@
-"""Whether a bundle is whole: every byte of the archive, every file of the manifest, the signature. Owns no meaning of files."""
+"""Whether a bundle is whole: every byte of the archive, every file of the manifest, the signature. Owns no meaning of
+files."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ def check_manifest(bundle: Opened) -> Iterator[Check]:
     if wrong:
         yield from wrong
     else:
-        yield Check("manifest", "passed", f"all {len(listed)} files are there, none besides, each with its size and SHA-256")
+        yield Check(
+            "manifest", "passed", f"all {len(listed)} files are there, none besides, each with its size and SHA-256"
+        )
 
 
 def check_archive(bundle: Opened, *, whole: bool) -> Iterator[Check]:
@@ -47,13 +50,13 @@ def check_archive(bundle: Opened, *, whole: bool) -> Iterator[Check]:
     if list(bundle.order) != expected:
         yield Check("archive", "failed", "its files are not in the order of the manifest")
     elif whole:
-        same = framing(
-            bundle.archive, folder_of(bundle.manifest), members(bundle.manifest, bundle.root, signature)
-        )
+        same = framing(bundle.archive, folder_of(bundle.manifest), members(bundle.manifest, bundle.root, signature))
         if same == "same":
             yield Check("archive", "passed", "packed anew it comes out the same, byte for byte")
         elif same == "altered":
-            yield Check("archive", "failed", "some of its bytes were changed: packed anew it does not come out the same")
+            yield Check(
+                "archive", "failed", "some of its bytes were changed: packed anew it does not come out the same"
+            )
         else:
             text = "it holds the right files and no byte more, but its compression is not this zlib's: made elsewhere"
             yield Check("archive", "undecidable", text)

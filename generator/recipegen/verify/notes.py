@@ -19,9 +19,11 @@ _SENTENCE = re.compile(r"(?<=[\w)%\"'])[.!?](?:\s+|$)|[;\n]+")
 _STAT_FIRST = re.compile(rf"\b{_STAT}\b\s*(?:of|is|:|=|≈|~)?\s*{_NUMBER}\b", re.IGNORECASE)
 _NUMBER_FIRST = re.compile(rf"(?<![\w.]){_NUMBER}{_UNIT}\s+(?:warm\s+)?{_STAT}\b", re.IGNORECASE)
 _COUNT = re.compile(r"(?<!\w)n\s*=\s*(?P<value>\d{1,6})\b(?P<warm>\s*warm\b)?", re.IGNORECASE)
-_RANGE = re.compile(r"\brange\s*(?:of|is|:|=)?\s*(?P<low>\d+(?:\.\d+)?)\s*(?:-|–|to|\.\.)\s*(?P<high>\d+(?:\.\d+)?)", re.I)
+_RANGE = re.compile(
+    r"\brange\s*(?:of|is|:|=)?\s*(?P<low>\d+(?:\.\d+)?)\s*(?:-|–|to|\.\.)\s*(?P<high>\d+(?:\.\d+)?)", re.I
+)
 _RATIO = re.compile(
-    r"(?<![\w.])(?P<value>\d{1,4}(?:\.\d{1,4})?)\s*(?:×|x\b|times\b)\s*(?P<word>over|vs\.?|versus|faster|speed-?up|the|its)"
+    r"(?<![\w.])(?P<value>\d{1,4}(?:\.\d{1,4})?)\s*(?:×|x\b|times\b)\s*(?:over|vs\.?|versus|faster|speed-?up|the|its)"
     r"(?P<rest>[^.;]{0,80}?\((?P<base>\d{1,9}(?:\.\d{1,6})?)\s*(?:t/s|tok/s)\b)?",
     re.IGNORECASE,
 )

@@ -1,5 +1,5 @@
-"""A leaderboard payload held against raw reports: its fields, the numbers in its notes, its own launch line. Owns what each
-field of a LocalMaxxing body means; whether a board would take it is that board's matter."""
+"""A leaderboard payload held against raw reports: its fields, the numbers in its notes, its own launch line. Owns what
+each field of a LocalMaxxing body means; whether a board would take it is that board's matter."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from recipegen.evidence import Evidence
 from recipegen.files import read_bounded
 from recipegen.plausible import Limits, judge_cell
 from recipegen.publish.compare import arguments
+from recipegen.publish.figures import number
 from recipegen.results.report import ReportCell, cell_of
 from recipegen.results.store import DOUBTFUL
 from recipegen.verify.notes import Claimed, read_notes
@@ -113,7 +114,7 @@ def check_payload(data: bytes, cells: Sequence[Raw], path: str) -> Iterator[Chec
     yield Check("payload-cell", "passed", f"its cell {wanted} is that of {head.source}", path)
     for field, metric in FIELDS.items():
         if field in payload:
-            yield _field(field, payload[field], list(statistics_of(head, metric)), path)
+            yield from _field(field, payload[field], list(statistics_of(head, metric)), path)
     if "tokSTotal" in payload:
         yield _total(payload, head, path)
     for field in MEASURED_ELSEWHERE:
@@ -147,19 +148,20 @@ def _shape(payload: Payload) -> ReportCell:
     return ReportCell(int(payload["promptTokens"]), int(payload["outputTokens"]), int(depth), int(many), False)
 
 
-def _field(field: str, value: Any, found: list[Statistic], path: str) -> Check:
+def _field(field: str, value: Any, found: list[Statistic], path: str) -> Iterator[Check]:
     name = f"figure-{field}"
     if not isinstance(value, Decimal):
-        return Check(name, "failed", f"{value!r:.80} is not a number", path)
+        yield Check(name, "failed", f"{value!r:.80} is not a number", path)
+        return
     same = matching(value, found, _CENTRES)
     if not same:
         text = f"{field} {value} does not follow from {_source(found)}; what does: {nearby(found, _CENTRES)}"
-        return Check(name, "failed", text, path)
-    first = next((one for one in same if one.of == "warm"), same[0])
-    text = f"{field} {value} is the {first.stat} of the {first.n} {'warm ' * (first.of == 'warm')}samples"
-    if first.of == "all":
-        text += "; the first is among them, which is right only where a warm-up of the same shape came before"
-    return Check(name, "passed", text, path)
+        yield Check(name, "failed", text, path)
+        return
+    yield Check(name, "passed", f"{field} {value} follows: {same[0]} in {same[0].source}", path)
+    if all(one.of == "all" for one in same):
+        text = f"{field} counts the first sample, which is right only where a warm-up of the same shape came before"
+        yield Check("warm-rule", "undecidable", text, path)
 
 
 def _source(found: list[Statistic]) -> str:
@@ -264,15 +266,10 @@ def _ratio(claim: Claimed, head: Raw, others: Sequence[Raw]) -> tuple[str, str]:
         return "undecidable", "the baseline's report was not given"
     if not value or not math.isfinite(ours.value / value):
         return "undecidable", "the baseline has no speed"
-    text = f"{figure_of(ours.value)} / {figure_of(value)} ({source}) is {ours.value / value:.3f}"
+    text = f"{number(ours.value)} / {number(value)} ({source}) is {ours.value / value:.3f}"
     if not is_shown_as(ours.value / value, claim.value):
         return "failed", f"does not follow: {text}"
     return ("passed", text) if bases else ("undecidable", f"{text}; the baseline's report was not given")
-
-
-def figure_of(value: float) -> str:
-    """A speed in a sentence."""
-    return f"{value:.2f}"
 
 
 def _launch_line(payload: Payload, path: str) -> Iterator[Check]:

@@ -1,5 +1,5 @@
-"""Whether what ran follows from the recipe: the kit, the command lines, the raw reports' hashes and inner agreement. Owns no
-figure of a claim."""
+"""Whether what ran follows from the recipe: the kit, the command lines, the raw reports' hashes and inner agreement.
+Owns no figure of a claim."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def check_kit(bundle: Opened, evidence: Evidence, kit: Kit) -> Iterator[Check]:
     """The kit in the bundle is what the recipe renders to."""
     top = f"recipes/{evidence.spec.name}/"
     if any(path.startswith("templates/") for path in bundle.files):
-        text = "the bundle brings templates of its own, which are programs; they are not run, so the kit was not rendered"
+        text = (
+            "the bundle brings templates of its own, which are programs; they are not run, so the kit was not rendered"
+        )
         yield Check("kit", "undecidable", text, "templates")
         return
     mine = same_version(bundle)
@@ -57,7 +59,9 @@ def check_kit(bundle: Opened, evidence: Evidence, kit: Kit) -> Iterator[Check]:
         there = bundle.files.get(top + path)
         same = there is not None and there.sha256 == hashlib.sha256(file.data).hexdigest()
         if there is None or not same or there.executable != (file.mode & 0o111 != 0):
-            text = "the recipe renders this file, and it is not there" if there is None else "the recipe renders otherwise"
+            text = (
+                "the recipe renders this file, and it is not there" if there is None else "the recipe renders otherwise"
+            )
             found.append(Check("kit", status, text + other, top + path))
     for path in bundle.files:
         inner = path.removeprefix(top)
@@ -79,9 +83,13 @@ def check_server(evidence: Evidence, role: str) -> Iterator[Check]:
     if difference is None and server.get("env") != dict(command.env):
         difference = f"its environment was {server.get('env')!r}, the recipe's is {dict(command.env)!r}"
     if difference is not None:
-        yield Check(name, "failed", f"the server did not run as the recipe's {evidence.variant} does: {difference}", place)
+        yield Check(
+            name, "failed", f"the server did not run as the recipe's {evidence.variant} does: {difference}", place
+        )
     else:
-        yield Check(name, "passed", f"the server's {len(argv)} arguments follow from the recipe's {evidence.variant}", place)
+        yield Check(
+            name, "passed", f"the server's {len(argv)} arguments follow from the recipe's {evidence.variant}", place
+        )
 
 
 def check_cells(evidence: Evidence, role: str) -> Iterator[Check]:

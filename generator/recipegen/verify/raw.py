@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from recipegen.evidence import METRICS
+from recipegen.publish.figures import number
 from recipegen.results.report import ReportCell, cell_of, check_report, metric_values
 from recipegen.stats import summarize, warm
-from recipegen.stats.summary import figure
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Statistic:
 
     def __str__(self) -> str:
         kept = "warm samples" if self.of == "warm" else "samples, the first included"
-        shown = f"{self.value:.0f}" if self.stat == "n" else figure(self.value)
+        shown = f"{self.value:.0f}" if self.stat == "n" else number(self.value)
         return f"{shown} ({self.stat} of the {self.n} {kept})"
 
 

@@ -42,12 +42,15 @@ def verify_bundle(path: Path, public_key: str | None = None) -> Outcome:
 def _content(bundle: Opened) -> list[Check]:
     """The checks of what the files say; they go as far as the recipe, the claim and the evidence can be read."""
     name, workspace = bundle.manifest.recipe, Workspace(Repository(bundle.root.resolve()))
+    file = f"recipes/{name}/{RECIPE_FILE}"
     found: list[Evidence] = []
 
     def recipe() -> Iterator[Check]:
         spec = workspace.spec(name)
         locked = "with its lock" if workspace.lock(name) else "without a lock: names in it may have moved"
-        yield Check("recipe", "passed", f"recipe.yaml is valid ({spec.schema_}), {locked}", f"recipes/{name}/{RECIPE_FILE}")
+        yield Check(
+            "recipe", "passed", f"recipe.yaml is valid ({spec.schema_}), {locked}", f"recipes/{name}/{RECIPE_FILE}"
+        )
 
     def evidence() -> Iterator[Check]:
         claim = figures.read_claim(bundle.root)
@@ -55,11 +58,13 @@ def _content(bundle: Opened) -> list[Check]:
         found.append(find_evidence(workspace, name, run=run, cell=cell))
         yield Check("evidence", "passed", f"the claim is of {found[0].place}, cell {cell}", CLAIM)
 
-    checks = guarded("recipe", recipe, f"recipes/{name}/{RECIPE_FILE}")
+    checks = guarded("recipe", recipe, file)
     if not failed(checks):
         checks += guarded("evidence", evidence, CLAIM)
     if not found:
-        checks.append(Check("figures", "undecidable", "without a recipe and a claim that can be read no figure was checked"))
+        checks.append(
+            Check("figures", "undecidable", "without a recipe and a claim that can be read no figure was checked")
+        )
         return checks
     return checks + _of_evidence(bundle, workspace, found[0])
 
