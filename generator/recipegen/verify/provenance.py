@@ -68,6 +68,10 @@ def check_kit(bundle: Opened, evidence: Evidence, kit: Kit) -> Iterator[Check]:
         if path.startswith(top) and inner not in kit and inner not in _NOT_KIT and not inner.startswith("results/"):
             found.append(Check("kit", status, "no recipe renders this file" + other, path))
     yield from found or [Check("kit", "passed", f"all {len(kit)} files render from the recipe, byte for byte")]
+    brought = sorted({path.split("/")[1] for path in bundle.files if path.startswith("patches/")})
+    if brought:
+        text = f"the image is built with patches of the bundle's own ({', '.join(brought)}): read them; nothing ran them"
+        yield Check("patches", "undecidable", text, "patches")
 
 
 def check_server(evidence: Evidence, role: str) -> Iterator[Check]:
@@ -109,7 +113,7 @@ def check_cells(evidence: Evidence, role: str) -> Iterator[Check]:
         text = f"nobody recorded how llama-benchy was called in {unknown} of {unknown + checked} cells"
         yield Check(name, "undecidable", text, place)
     elif not wrong:
-        yield Check(name, "passed", f"llama-benchy's arguments in all {checked} cells follow from the recipe", place)
+        yield Check(name, "passed", f"llama-benchy's arguments follow from the recipe; cells: {checked}", place)
 
 
 def _cell_fault(evidence: Evidence, cell: CellRecord) -> str | None:
@@ -168,7 +172,7 @@ def check_reports(evidence: Evidence, role: str) -> Iterator[Check]:
         if text is not None:
             wrong.append(Check(name, "failed", text, f"{base}/{cell['file']}"))
     yield from wrong or [
-        Check(name, "passed", f"{len(cells)} raw reports have the SHA-256 of run.json and agree with themselves", base)
+        Check(name, "passed", f"raw reports with the SHA-256 of run.json, in agreement with themselves: {len(cells)}", base)
     ]
 
 

@@ -48,9 +48,7 @@ def _content(bundle: Opened) -> list[Check]:
     def recipe() -> Iterator[Check]:
         spec = workspace.spec(name)
         locked = "with its lock" if workspace.lock(name) else "without a lock: names in it may have moved"
-        yield Check(
-            "recipe", "passed", f"recipe.yaml is valid ({spec.schema_}), {locked}", f"recipes/{name}/{RECIPE_FILE}"
-        )
+        yield Check("recipe", "passed", f"recipe.yaml is valid ({spec.schema_}), {locked}", file)
 
     def evidence() -> Iterator[Check]:
         claim = figures.read_claim(bundle.root)
@@ -62,9 +60,8 @@ def _content(bundle: Opened) -> list[Check]:
     if not failed(checks):
         checks += guarded("evidence", evidence, CLAIM)
     if not found:
-        checks.append(
-            Check("figures", "undecidable", "without a recipe and a claim that can be read no figure was checked")
-        )
+        text = "without a recipe and a claim that can be read, no figure was checked"
+        checks.append(Check("figures", "undecidable", text))
         return checks
     return checks + _of_evidence(bundle, workspace, found[0])
 
