@@ -1,4 +1,5 @@
-"""Archives that mean harm, or are broken: each is refused in its own words, and nothing is written outside of the target."""
+"""Archives that mean harm, or are broken: each is refused in its own words, and nothing is written outside of the
+target."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from recipegen.bundle.doubts import doubts_of
-from recipegen.bundle.layout import BOARDS, CLAIM
+from recipegen.bundle.layout import BOARDS, CLAIM, MANIFEST
 from recipegen.bundle.payloads import all_boards
 from recipegen.bundle.unpack import Opened, opened
 from recipegen.claims import Check, failed
@@ -55,6 +55,10 @@ def _content(bundle: Opened) -> list[Check]:
         run, cell = Path(claim["run"]).name, str(claim["cell"].get("id"))
         found.append(find_evidence(workspace, name, run=run, cell=cell))
         yield Check("evidence", "passed", f"the claim is of {found[0].place}, cell {cell}", CLAIM)
+        made = (claim["versions"] or {}).get("bundle")
+        if made != bundle.manifest.recipegen:
+            text = f"the manifest says that recipegen {bundle.manifest.recipegen} made the bundle, the claim {made}"
+            yield Check("evidence", "failed", text, MANIFEST)
 
     checks = guarded("recipe", recipe, file)
     if not failed(checks):
