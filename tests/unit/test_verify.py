@@ -274,7 +274,11 @@ DECEITS: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "stale-recipe",
         "The bundle does not say so",
     ),
-    "facts of the host of wrong types": (in_record(host={"cpu": 5, "memory_bytes": "x", "gpus": []}), "claim", "hardware"),
+    "facts of the host of wrong types": (
+        in_record(host={"cpu": 5, "memory_bytes": "x", "gpus": []}),
+        "claim",
+        "hardware",
+    ),
     "an extra script in the kit": (
         lambda folder: (folder / f"recipes/{NAME}/scripts/more.sh").write_text("rm -rf /\n") and None,
         "kit",
@@ -313,7 +317,9 @@ def test_a_bundle_that_names_its_doubts_is_undecidable_not_failed(repo: Path, tm
     run = measure(root, hour=8, recipe=recipe, quality=None)
     outcome = verify_bundle(archive(root, tmp_path / "a.tar.gz", run=run.name, allow_doubtful=True))
     assert failures(outcome) == []
-    assert status(outcome, "stale-recipe") == status(outcome, "stale-kit") == status(outcome, "quality") == {"undecidable"}
+    assert (
+        status(outcome, "stale-recipe") == status(outcome, "stale-kit") == status(outcome, "quality") == {"undecidable"}
+    )
     assert (outcome.exit_code(strict=False), outcome.exit_code(strict=True)) == (0, 1)
 
 
@@ -349,6 +355,10 @@ def test_another_versions_wording_is_not_called_a_lie(folder: Path) -> None:
     assert failures(outcome) == []
     (page,) = [check for check in outcome.checks if check.path == "README.md"]
     assert (page.status, "recipegen 0.0.9 made it" in page.text) == ("undecidable", True)
+    (folder / "README.md").write_text(text.replace("100.55", "133.70"))
+    relist(folder, "0.0.9")
+    (wrong,) = failures(verify_bundle(folder))
+    assert (wrong.path, wrong.text) == ("README.md", "133.70 does not follow from the raw reports")
 
 
 class Board:

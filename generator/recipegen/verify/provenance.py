@@ -70,7 +70,9 @@ def check_kit(bundle: Opened, evidence: Evidence, kit: Kit) -> Iterator[Check]:
     yield from found or [Check("kit", "passed", f"all {len(kit)} files render from the recipe, byte for byte")]
     brought = sorted({path.split("/")[1] for path in bundle.files if path.startswith("patches/")})
     if brought:
-        text = f"the image is built with patches of the bundle's own ({', '.join(brought)}): read them; nothing ran them"
+        text = (
+            f"the image is built with patches of the bundle's own ({', '.join(brought)}): read them; nothing ran them"
+        )
         yield Check("patches", "undecidable", text, "patches")
 
 
@@ -172,7 +174,12 @@ def check_reports(evidence: Evidence, role: str) -> Iterator[Check]:
         if text is not None:
             wrong.append(Check(name, "failed", text, f"{base}/{cell['file']}"))
     yield from wrong or [
-        Check(name, "passed", f"raw reports with the SHA-256 of run.json, in agreement with themselves: {len(cells)}", base)
+        Check(
+            name,
+            "passed",
+            f"raw reports with the SHA-256 of run.json, in agreement with themselves: {len(cells)}",
+            base,
+        )
     ]
 
 
