@@ -1,4 +1,4 @@
-"""A repository with a recipe for the GB10 and runs of it as bench would leave them: everything agrees with the recipe."""
+"""A repository with a recipe for the GB10 and runs of it as bench leaves them: all agrees with the recipe."""
 
 from __future__ import annotations
 

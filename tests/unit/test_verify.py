@@ -1,4 +1,4 @@
-"""Verifying bundles: a good one passes, one changed byte anywhere is found, and a claim that does not follow is named."""
+"""Verifying bundles: a good one passes, one changed byte anywhere is found, a claim that does not follow is named."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_one_changed_byte_in_any_file_is_found(folder: Path) -> None:
 def test_every_byte_of_the_manifest_counts(folder: Path) -> None:
     path = folder / "MANIFEST.json"
     raw = path.read_bytes()
-    for at in [*range(0, 140), *range(140, len(raw), 211)]:
+    for at in [*range(140), *range(140, len(raw), 211)]:
         path.write_bytes(raw[:at] + bytes([raw[at] ^ 0x01]) + raw[at + 1 :])
         try:
             assert failures(verify_bundle(folder)), raw[at - 20 : at + 20]
@@ -140,7 +140,7 @@ def test_one_changed_byte_anywhere_in_the_archive_is_found(packed: Path, tmp_pat
 
 
 def test_unused_bits_of_the_compression_count_too(packed: Path, tmp_path: Path) -> None:
-    """The last byte before the checksum is hardly ever full: what follows its last code changes nothing of the content."""
+    """The last byte before the checksum is hardly ever full: what follows its last code changes no content."""
     raw = packed.read_bytes()
     path = tmp_path / "a.tar.gz"
     at, found = len(raw) - 9, set()

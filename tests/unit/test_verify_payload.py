@@ -1,4 +1,4 @@
-"""Bare payloads against raw reports: what does not follow is named with what does; what nobody can decide is said so."""
+"""Bare payloads against raw reports: what does not follow is named with what does; what is undecidable is so called."""
 
 from __future__ import annotations
 

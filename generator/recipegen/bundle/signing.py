@@ -98,7 +98,7 @@ def check_signature(manifest: bytes, bundle_id: str, signature: bytes, public_ke
         )
     if done.returncode == 0:
         return Signed("good", f"signed by the key {key[:12]}…")
-    said = " ".join(done.stderr.decode("utf-8", "replace").split())[:300]
+    said = " ".join(done.stderr.decode("utf-8", "replace").replace(f"{folder}/", "").split())[:300]
     return Signed("bad", f"the signature is not that of this key and manifest: {said or done.returncode}")
 
 
