@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recipegen.bundle.archive import Member, folder_of, members, packed, tar_header
 from recipegen.bundle.chart import chart_svg
@@ -49,6 +49,9 @@ from recipegen.results.leaks import find_leak
 from recipegen.results.report import REPORT_LIMIT
 from recipegen.results.scrub import Identity, identity_here
 from recipegen.workspace import Workspace
+
+if TYPE_CHECKING:
+    from recipegen.render.kit import Kit
 
 RESULTS_FILE = "RESULTS.md"
 
@@ -99,15 +102,18 @@ def assemble(
         CheckFailed: the kit on disk is not the recipe's, or the result makes no headline.
         Leaks: a file holds a secret, or names this account or host.
     """
-    kit = list(_kit(workspace, evidence))
-    kit_sha256 = _kit_sha256(workspace, evidence)
-    doubts = doubts_of(evidence, kit_sha256)
+    from recipegen.render.kit import kit_sha256
+
+    kit = _kit(workspace, evidence)
+    doubts = doubts_of(evidence, kit_sha256(kit))
     if doubts and not allow_doubtful:
         _refuse(evidence, doubts)
     claim = claim_of(evidence, doubts)
     to_boards = payloads(evidence)
     written = pages(evidence, claim, [entry.path for entry in to_boards])
-    entries = [*_source_files(workspace, evidence), *kit, *_run_files(evidence), *to_boards, *written]
+    top = f"recipes/{evidence.spec.name}"
+    scripts = [Entry(f"{top}/{path}", file.data, file.mode & 0o111 != 0) for path, file in kit.items()]
+    entries = [*_source_files(workspace, evidence), *scripts, *_run_files(evidence), *to_boards, *written]
     listed = _listed(evidence.spec.name, sorted(entries, key=lambda entry: entry.path))
     _require_clean(entries, identity if identity is not None else identity_here())
     sources = {entry.path: entry.source for entry in entries}
@@ -125,7 +131,8 @@ def _refuse(evidence: Evidence, doubts: tuple[Doubt, ...]) -> None:
     )
 
 
-def _kit(workspace: Workspace, evidence: Evidence) -> Iterator[Entry]:
+def _kit(workspace: Workspace, evidence: Evidence) -> Kit:
+    """The kit of the recipe, which must be the one on disk."""
     from recipegen.render.write import compare
 
     spec, folder = evidence.spec, evidence.folder
@@ -134,14 +141,7 @@ def _kit(workspace: Workspace, evidence: Evidence) -> Iterator[Entry]:
     if changes:
         message = f"the kit of {spec.name} is not as its recipe says: {'; '.join(changes.lines())}"
         raise CheckFailed(message, hint=f"recipegen render {spec.name}")
-    for path, file in kit.items():
-        yield Entry(f"recipes/{spec.name}/{path}", file.data, file.mode & 0o111 != 0)
-
-
-def _kit_sha256(workspace: Workspace, evidence: Evidence) -> str:
-    from recipegen.render.kit import kit_sha256
-
-    return kit_sha256(workspace.kit(evidence.spec))
+    return kit
 
 
 def _source_files(workspace: Workspace, evidence: Evidence) -> Iterator[Entry]:

@@ -134,7 +134,7 @@ def _figures(claim: Claim) -> Iterator[str]:
         ("std", True), ("range", True), ("left out", True),
     )  # fmt: skip
     for side in filter(None, (claim, claim["baseline"])):
-        for metric, found in side["figures"].items():
+        for metric, found in _told(side).items():
             interval = "–" if found["n"] == 1 else f"{number(found['low'])} to {number(found['high'])}"
             yield table_row(
                 markdown_text(f"{metric}, {found['unit']}: {WORDS[metric]}"),
@@ -148,12 +148,22 @@ def _figures(claim: Claim) -> Iterator[str]:
                 str(found["dropped"]),
             )
     yield ""
-    for metric, ratio in claim["ratios"].items():
+    ratios = {metric: ratio for metric, ratio in claim["ratios"].items() if metric in _told(claim)}
+    for metric, ratio in ratios.items():
         yield (
             f"- {metric}: {number(ratio['ratio'])} times {markdown_text(claim['baseline']['variant'])}, "
             f"95 % interval {number(ratio['low'])} to {number(ratio['high'])}"
         )
-    yield from [""] * bool(claim["ratios"])
+    yield from [""] * bool(ratios)
+
+
+def _told(side: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The metrics of a side; of those with the same figures (one request at a time) the first."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for metric, figures in side["figures"].items():
+        if figures not in found.values():
+            found[metric] = figures
+    return found
 
 
 def _facts(claim: Claim) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ _PIECE = 1 << 20
 _LONGEST = 1 << 16
 """Bytes of a line that are looked at together; a longer one is looked at in overlapping parts."""
 _OVERLAP = 512
+_WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ def find_leak(source: Path | bytes, identity: Identity, *, names: bool) -> Leak 
         names: look for the account, its home folder and the host too, not only for secrets.
     """
     secrets = Identity(secrets=identity.secrets)
-    named = Identity(identity.home, identity.user, identity.hosts) if names else Identity()
-    marks = [mark.encode() for mark in (*SECRET_MARKS, *identity.secrets)]
-    if names:
-        marks += [word.encode() for word in (identity.home, identity.user, *identity.hosts) if len(word) > 1]
+    # Root is nobody's name, and /root is a folder of every container.
+    person = Identity(hosts=identity.hosts) if identity.user == "root" else identity
+    named = Identity(person.home, person.user, person.hosts) if names else Identity()
+    words = [word.encode() for word in (*identity.secrets, named.home, named.user, *named.hosts) if word]
     with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-        for line, text in _suspects(file, marks):
+        for line, text in _suspects(file, words):
             if find_secret(text):
                 return Leak(line, "a token")
             if secrets.found_in(text):
@@ -54,22 +55,34 @@ def find_leak(source: Path | bytes, identity: Identity, *, names: bool) -> Leak 
     return None
 
 
-def _suspects(file: BinaryIO, marks: list[bytes]) -> Iterator[tuple[int, str]]:
-    """Lines in which one of the marks stands, with their numbers. Nearly no piece of a log holds one."""
+def _suspects(file: BinaryIO, words: list[bytes]) -> Iterator[tuple[int, str]]:
+    """Lines in which a token may stand, or one of the words, with their numbers. Nearly no piece of a log holds one."""
     number, rest = 1, b""
     while piece := file.read(_PIECE):
         block = rest + piece
         end = block.rfind(b"\n") + 1
         if not end and len(block) > _LONGEST:
             end = len(block) - _OVERLAP
-        yield from _in_block(block[:end], marks, number)
+        yield from _in_block(block[:end], words, number)
         number += block.count(b"\n", 0, end)
         rest = block[end:]
-    yield from _in_block(rest, marks, number)
+    yield from _in_block(rest, words, number)
 
 
-def _in_block(block: bytes, marks: list[bytes], number: int) -> Iterator[tuple[int, str]]:
-    if any(mark in block for mark in marks):
-        for at, line in enumerate(block.split(b"\n")):
-            if any(mark in line for mark in marks):
-                yield number + at, line.decode("utf-8", "replace")
+def _in_block(block: bytes, words: list[bytes], number: int) -> Iterator[tuple[int, str]]:
+    places = [match.start() for mark in SECRET_MARKS for match in mark.finditer(block)]
+    places += [at for word in words for at in _places(block, word)]
+    seen = 0
+    for at in sorted(places):
+        if at >= seen:
+            begin, seen = block.rfind(b"\n", 0, at) + 1, block.find(b"\n", at) + 1 or len(block)
+            yield number + block.count(b"\n", 0, begin), block[begin:seen].decode("utf-8", "replace")
+
+
+def _places(block: bytes, word: bytes) -> Iterator[int]:
+    """Where a word begins that begins so; not within another one."""
+    at = block.find(word)
+    while at >= 0:
+        if at == 0 or block[at - 1] not in _WORD:
+            yield at
+        at = block.find(word, at + 1)

@@ -24,8 +24,11 @@ _SECRET = re.compile(
     r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
 )
 """Tokens that tell by their form: Hugging Face, BenchHub keys, HTTP, OpenAI-like, GitHub."""
-SECRET_MARKS = ("hf_", "bhk_", "earer", "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
-"""One of these stands in every text that holds such a token: a quick look before the slow one."""
+SECRET_MARKS = tuple(
+    map(re.compile, (rb"_(?:(?<=\bhf_)|(?<=\bbhk_)|(?<=\bgh[pousr]_))", rb"-(?<=\bsk-)", rb"earer(?<=\b[Bb]earer)"))
+)
+"""What each such token begins with, for a quick look at much text before the slow one: a pattern that begins with one rare
+letter takes a tenth of the time, so that they look backwards."""
 
 _CHOSEN = ("recipe", "variant", "method", "machine", "run")
 _FIXED = ("format", "origin", "runner", "status", "started", "ended", "versions")
