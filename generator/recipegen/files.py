@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,7 +28,14 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Pa
         RecipegenError: when a linked folder leads out of `within`.
         EnvironmentLacks: when the file cannot be written (no space, no permission, no such folder).
     """
-    raw = data.encode() if isinstance(data, str) else data
+    write_pieces(path, [data.encode() if isinstance(data, str) else data], mode, within=within)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], mode: int = 0o644, *, within: Path | None = None) -> None:
+    """Writes a whole file at once, as `write_atomic` does, from pieces that need not fit into memory together.
+
+    Whatever making the pieces raises leaves the old file.
+    """
     folder = path.parent
     if within is not None and not folder.resolve().is_relative_to(within.resolve()):
         raise RecipegenError(f"{path} lies outside of {within}", hint="a link among its folders leads out: remove it")
@@ -36,7 +44,8 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Pa
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".recipegen-", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             os.fchmod(handle, mode)
-            file.write(raw)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(handle)
         Path(temporary).replace(path)

@@ -1,5 +1,5 @@
-"""Making and verifying a bundle with a large server log against hashing and compressing the same files, and the peak memory
-with a small and a large log. Owns no printing.
+"""Making and verifying a bundle with a large server log against hashing and compressing the same files, and the peak
+memory with a small and a large log. Owns no printing.
 
 Called with arguments it is the child process whose memory is measured: `bundling.py bundle|verify ROOT ARCHIVE`; it
 prints its peak.
@@ -107,8 +107,8 @@ def _write_log(root: Path, megabytes: int) -> Path:
     lines = []
     for number in range(20_000):
         lines.append(
-            f"(APIServer pid=71) INFO 11-21 07:{number // 600 % 60:02}:{number // 10 % 60:02} [loggers.py:127] Engine 000: "
-            f"Avg prompt throughput: {chance.uniform(0, 3000):.1f} tokens/s, Avg generation throughput: "
+            f"(APIServer pid=71) INFO 11-21 07:{number // 600 % 60:02}:{number // 10 % 60:02} [loggers.py:127] "
+            f"Engine 000: Avg prompt throughput: {chance.uniform(0, 3000):.1f} tokens/s, Avg generation throughput: "
             f"{chance.uniform(20, 120):.1f} tokens/s, Running: {chance.randrange(4)} reqs, GPU KV cache usage: "
             f"{chance.uniform(0, 9):.1f}%\n"
         )

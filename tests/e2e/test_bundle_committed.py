@@ -8,10 +8,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from tests.support.scenario import ROOT, recipegen, succeed
 
 from recipegen.bundle.layout import NoBundle
 from recipegen.verify.whole import verify_bundle
+from tests.support.scenario import ROOT, recipegen, succeed
 
 
 @pytest.mark.parametrize("name", ["smoke-vllm-cpu", "smoke-llamacpp"])

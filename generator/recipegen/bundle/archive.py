@@ -48,7 +48,11 @@ class Member:
             yield self.source
             return
         digest, size = hashlib.sha256(), 0
-        with self.source.open("rb") as file:
+        try:
+            file = self.source.open("rb")
+        except OSError as error:
+            raise RecipegenError(f"cannot be read: {error.strerror}", where=Where(self.source)) from error
+        with file:
             while piece := file.read(CHUNK):
                 digest.update(piece)
                 size += len(piece)

@@ -4,11 +4,9 @@ page."""
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +37,7 @@ from recipegen.bundle.pages import citation, readme
 from recipegen.bundle.payloads import all_boards
 from recipegen.errors import CheckFailed, EnvironmentLacks, Problem, RecipegenError, SpecError, Where
 from recipegen.evidence import Evidence
-from recipegen.files import read_bounded, sha256_bytes
+from recipegen.files import read_bounded, sha256_bytes, write_pieces
 from recipegen.load.repo import INDEX_FILE, RECIPE_FILE
 from recipegen.lock import LOCK_FILE
 from recipegen.publish.entry import entry_of
@@ -281,29 +279,15 @@ def write_bundle(bundle: Bundle, path: Path) -> None:
         RecipegenError: a file was changed meanwhile.
         EnvironmentLacks: it cannot be written.
     """
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".recipegen-", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o644)
-            for piece in packed(bundle.folder, bundle.members()):
-                file.write(piece)
-            file.flush()
-            os.fsync(handle)
-            length = file.tell()
-        _require_ratio(bundle, length)
-        Path(temporary).replace(path)
-        temporary = None
-    except OSError as error:
-        raise EnvironmentLacks(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                Path(temporary).unlink()
+    write_pieces(path, _bounded(bundle))
 
 
-def _require_ratio(bundle: Bundle, length: int) -> None:
-    total = sum(one.size for one in bundle.manifest.files)
+def _bounded(bundle: Bundle) -> Iterator[bytes]:
+    """The archive; not one that its reader would refuse to unpack."""
+    length, total = 0, sum(one.size for one in bundle.manifest.files)
+    for piece in packed(bundle.folder, bundle.members()):
+        yield piece
+        length += len(piece)
     if total > RATIO_FROM and total > RATIO_LIMIT * length:
         largest = max(bundle.manifest.files, key=lambda one: one.size)
         raise RecipegenError(

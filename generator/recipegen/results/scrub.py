@@ -27,8 +27,8 @@ _SECRET = re.compile(
 SECRET_MARKS = tuple(
     map(re.compile, (rb"_(?:(?<=\bhf_)|(?<=\bbhk_)|(?<=\bgh[pousr]_))", rb"-(?<=\bsk-)", rb"earer(?<=\b[Bb]earer)"))
 )
-"""What each such token begins with, for a quick look at much text before the slow one: a pattern that begins with one rare
-letter takes a tenth of the time, so that they look backwards."""
+"""What each such token begins with, for a quick look at much text before the slow one. They look backwards, because a
+pattern that begins with one rare letter takes a tenth of the time."""
 
 _CHOSEN = ("recipe", "variant", "method", "machine", "run")
 _FIXED = ("format", "origin", "runner", "status", "started", "ended", "versions")
