@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import RecipegenError, Where
 from recipegen.publish.entry import entry_of, headline_run
+from recipegen.publish.figures import METRICS, MORE_METRICS
 from recipegen.results.report import ReportCell, load_benchmark, load_report, metric_values
-from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, run_order
+from recipegen.results.store import CellRecord, RunRecord, done_cells, iter_runs, load_run, quality_of, run_order
 from recipegen.workspace import Workspace, variant_of
 
 if TYPE_CHECKING:
@@ -20,14 +21,7 @@ if TYPE_CHECKING:
     from recipegen.spec.completed import Spec
     from recipegen.stats.summary import Described
 
-METRICS = {
-    "tg": "tg_throughput",
-    "pp": "pp_throughput",
-    "ttfr": "ttfr",
-    "ttft": "e2e_ttft",
-    "tg_req": "tg_req_throughput",
-}
-"""Short names to llama-benchy's: tok/s, tok/s, ms, ms, tok/s of one request. The last two may be null."""
+EVERY_METRIC = METRICS | MORE_METRICS
 
 
 @dataclass(frozen=True)
@@ -66,15 +60,15 @@ class Evidence:
         return self.run.relative_to(self.folder).as_posix()
 
     def samples(self, metric: str) -> list[float]:
-        """Raw samples of a metric (a key of METRICS) in the order of measuring, the cold one included."""
-        return list(metric_values(dict(self.benchmark), METRICS[metric]))
+        """Raw samples of a metric (a key of EVERY_METRIC) in the order of measuring, the cold one included."""
+        return list(metric_values(dict(self.benchmark), EVERY_METRIC[metric]))
 
     @cached_property
     def figures(self) -> dict[str, Described]:
         """Statistics of the warm samples (stats.WARM_RULE), by metric; metrics without samples are left out."""
         from recipegen.stats.summary import describe
 
-        found = {metric: self.samples(metric) for metric in METRICS}
+        found = {metric: self.samples(metric) for metric in EVERY_METRIC}
         return {metric: describe(values) for metric, values in found.items() if values}
 
     @cached_property
@@ -95,8 +89,7 @@ class Evidence:
     @property
     def quality(self) -> str | None:
         """Verdict of the run's quality gate: pass, warn, fail; None where nobody asked."""
-        verdict = (self.record.get("quality") or {}).get("verdict")
-        return None if verdict is None else str(verdict)
+        return quality_of(self.record)
 
 
 def find_evidence(
@@ -109,7 +102,7 @@ def find_evidence(
     Args:
         variant: another one than the headline.
         run: name of a run's folder, as in `20261121T072000Z-dflash`.
-        cell: id of another cell than the headline cell.
+        cell: id of another cell than the headline cell; by default the headline cell, where the run has it.
 
     Raises:
         RecipegenError: there is no such run or cell; says what there is.
@@ -127,7 +120,7 @@ def find_evidence(
         at, record, found = chosen
     else:
         at, record = _run(spec, folder, variant_of(spec, variant) if variant or run is None else None, run)
-        found = _cell(record, cell or spec.cell(spec.bench.headline).id, at)
+        found = _cell(record, cell, spec.cell(spec.bench.headline).id, at)
     return _read(spec, folder, at, record, found, _baseline(spec, folder, record, found))
 
 
@@ -147,12 +140,15 @@ def _run(spec: Spec, folder: Path, variant: str | None, run: str | None) -> tupl
     raise RecipegenError(f"{spec.name} has no {wanted}", hint=f"newest runs: {there}")
 
 
-def _cell(record: RunRecord, cell: str, run: Path) -> CellRecord:
-    for one in record["cells"]:
-        if one["id"] == cell and one["status"] == "done":
-            return one
-    done = ", ".join(one["id"] for one in record["cells"] if one["status"] == "done") or "none"
-    raise RecipegenError(f"{run.name} has not measured the cell {cell!r}", where=Where(run), hint=f"done: {done}")
+def _cell(record: RunRecord, wanted: str | None, headline: str, run: Path) -> CellRecord:
+    """The cell wanted; else the headline cell, or the first one of a run that did not measure that."""
+    done = {one["id"]: one for one in done_cells(record)}
+    if wanted is None:
+        wanted = headline if headline in done else next(iter(done), headline)
+    if wanted not in done:
+        hint = f"done: {', '.join(done) or 'none'}"
+        raise RecipegenError(f"{run.name} has not measured the cell {wanted!r}", where=Where(run), hint=hint)
+    return done[wanted]
 
 
 def _baseline(spec: Spec, folder: Path, record: RunRecord, cell: CellRecord) -> Evidence | None:
@@ -173,5 +169,5 @@ def _read(
 ) -> Evidence:
     shape = ReportCell(cell["pp"], cell["tg"], cell["depth"], cell["concurrency"], False)
     path = run / str(cell["file"])
-    benchmark = load_benchmark(path, shape, cell["sha256"], METRICS.values())
+    benchmark = load_benchmark(path, shape, cell["sha256"], EVERY_METRIC.values())
     return Evidence(spec, folder, run, record, cell, load_report(path), benchmark, baseline)

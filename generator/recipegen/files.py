@@ -126,3 +126,34 @@ def sha256_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(path, f"cannot be read: {error.strerror or error}") from error
+
+
+_WHOLE = 1 << 20
+_END = 64 << 10
+
+
+def fingerprint(folder: Path) -> tuple[int, str]:
+    """Bytes of all files below a folder, and a hash that tells one state of them from another without reading it all.
+
+    Of each file the path, the size, and its content count: all of a small one (1 MiB), of a larger one the first and
+    the last 64 KiB. A safetensors or GGUF file begins with the list of its tensors; other weights of the same layout
+    can be told apart by their last bytes only.
+
+    Raises:
+        RecipegenError: a file cannot be read.
+    """
+    total, mark = 0, hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                content = file.read(_WHOLE if size <= _WHOLE else _END)
+                if size > _WHOLE:
+                    file.seek(-_END, os.SEEK_END)
+                    content += file.read(_END)
+        except OSError as error:
+            raise _unreadable(path, f"cannot be read: {error.strerror or error}") from error
+        total += size
+        name = path.relative_to(folder).as_posix()
+        mark.update(f"{name}\0{size}\0{sha256_bytes(content)}\0".encode(errors="surrogateescape"))
+    return total, mark.hexdigest()

@@ -15,6 +15,7 @@ from recipegen.spec.model import SLUG
 from recipegen.spec.schema import SCHEMA_FILE, schema_text
 
 if TYPE_CHECKING:
+    from recipegen.hub.first import FirstRecipe
     from recipegen.render.kit import Kit
     from recipegen.workspace import Workspace
 
@@ -91,7 +92,6 @@ def new_recipe(
     *,
     preset: str | None = None,
     source: str | None = None,
-    model: str | None = None,
 ) -> tuple[Path, Kit]:
     """Write a recipe and render its kit; on any error nothing is left behind.
 
@@ -105,31 +105,56 @@ def new_recipe(
     """
     from recipegen import catalog
     from recipegen.load.yamldoc import read_text
-    from recipegen.render.write import write_kit
 
+    _require_free(workspace, name)
+    beside: dict[str, bytes | str] = {}
+    if source is not None:
+        beside = _beside(workspace, source)  # a fault in the source is reported where it stands
+        text = read_text(workspace.repository.folder(source) / RECIPE_FILE)
+    else:
+        text = read_text(catalog.preset_file(preset or name))
+    return _put(workspace, name, text, beside)
+
+
+def new_from_hub(workspace: Workspace, name: str, hf_id: str) -> tuple[Path, Kit, FirstRecipe]:
+    """Write a first recipe for a model on the hub and render its kit; on any error nothing is left behind.
+
+    Returns:
+        The recipe's folder, its kit, and what is to be said of it.
+
+    Raises:
+        RecipegenError: the name is not one or is taken; the hub does not answer, or knows no such model.
+    """
+    from recipegen.hub.first import first_recipe
+
+    _require_free(workspace, name)
+    first = first_recipe(name, hf_id, workspace.patches)
+    return *_put(workspace, name, first.text, {}), first
+
+
+def _require_free(workspace: Workspace, name: str) -> None:
     if not re.fullmatch(SLUG, name) or len(name) > 63:
         raise RecipegenError(
             f"{name!r} cannot name a recipe",
             hint="lower-case letters, digits and single . _ - between them: it names a folder and an image",
         )
     folder = workspace.repository.recipes / name
-    taken = RecipegenError(f"{folder} is there already", hint="choose another name, or edit its recipe.yaml")
     if folder.exists():
-        raise taken
-    beside: dict[str, bytes | str] = {}
-    if model is not None:
-        from recipegen.hub import recipe_from_hub
+        raise _taken(folder)
 
-        text = recipe_from_hub(name, model)
-    elif source is not None:
-        beside = _beside(workspace, source)  # a fault in the source is reported where it stands
-        text = read_text(workspace.repository.folder(source) / RECIPE_FILE)
-    else:
-        text = read_text(catalog.preset_file(preset or name))
+
+def _taken(folder: Path) -> RecipegenError:
+    return RecipegenError(f"{folder} is there already", hint="choose another name, or edit its recipe.yaml")
+
+
+def _put(workspace: Workspace, name: str, text: str, beside: dict[str, bytes | str]) -> tuple[Path, Kit]:
+    from recipegen.render.write import write_kit
+
+    folder = workspace.repository.recipes / name
     try:
         folder.mkdir()
     except FileExistsError:
-        raise taken from None
+        raise _taken(folder) from None
     try:
         write_atomic(folder / RECIPE_FILE, recipe_text(name, _unmeasured(text)))
         for path, data in beside.items():

@@ -32,6 +32,10 @@ class BadAnswer(EnvironmentLacks):
     """The host answers with something that cannot be what was asked for."""
 
 
+class TooLarge(BadAnswer):
+    """The answer has more bytes than what was asked for can have."""
+
+
 class NotThere(RecipegenError):
     """The host answers that it has no such thing, or shows it to others only."""
 
@@ -182,7 +186,7 @@ def _body(response: Any, host: str, limit: int, deadline: float) -> bytes:
         while piece := response.read1(1 << 16):
             body += piece
             if len(body) > limit:
-                raise BadAnswer(f"the answer of {host} is larger than {limit >> 10:,} KiB")
+                raise TooLarge(f"the answer of {host} is larger than {limit >> 10:,} KiB")
             if time.monotonic() > deadline:
                 raise Unreachable(f"{host} takes longer than {TOTAL_TIMEOUT_S:g} s")
     except (OSError, HTTPException, ValueError) as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recipegen.render.patches import Patch
     from recipegen.render.templates import Templates
     from recipegen.spec.completed import Spec
+    from recipegen.trial import Trial
 
 _T = TypeVar("_T")
 
@@ -33,14 +34,23 @@ LOG_LIMIT = 256 << 20
 
 @dataclass(frozen=True)
 class Workspace:
-    """A repository and what its recipes are rendered with."""
+    """A repository and what its recipes are rendered with.
+
+    Attributes:
+        trials: recipes that have one more variant than their files say, by name.
+    """
 
     repository: Repository
+    trials: Mapping[str, Trial] = field(default_factory=dict)
 
     @classmethod
     def open(cls, root: Path | None) -> Workspace:
         """The repository named, or the one around the current folder."""
         return cls(find_repository(Path.cwd(), root))
+
+    def trying(self, name: str, trial: Trial | None) -> Workspace:
+        """The same repository, in which one recipe has one more variant; itself without a trial."""
+        return self if trial is None else replace(self, trials={**self.trials, name: trial})
 
     @cached_property
     def patches(self) -> dict[str, Patch]:
@@ -80,7 +90,9 @@ class Workspace:
                 return [Problem(where, f"the name {given!r} is not the folder's", f"folder: {file.parent.name}")]
             return []
 
-        return load_recipe(file, preset=preset_file, checks=(names, folder))
+        trial = self.trials.get(file.parent.name)
+        amend = trial.amend if trial else None
+        return load_recipe(file, preset=preset_file, amend=amend, checks=(names, folder))
 
     def spec(self, name: str) -> Spec:
         """One recipe with nothing left to default, the pins of its lock put in where it has one."""

@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from recipegen.bench.corpora import FetchFailed, download
 from recipegen.cli.lock import lock_command
 from recipegen.errors import RecipegenError, SpecError
-from recipegen.hub import commit_of
+from recipegen.hub.client import commit_of
 from recipegen.lock import LOCK_FILE, read_lock, unpinned
 from recipegen.pins.git import commit_of_ref
 from recipegen.pins.index import newest
@@ -606,8 +606,8 @@ def test_killed_while_asking(repository: Path, world: World) -> None:
     lock(repository)
     before = lock_file(repository).read_bytes()
     world.images["owner/engine:nightly"] = manifest("two")
-    patch = "import os, signal, recipegen.hub\n"
-    patch += "recipegen.hub.commit_of = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    patch = "import os, signal, recipegen.hub.client\n"
+    patch += "recipegen.hub.client.commit_of = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
     run_until_killed(repository, world, patch)
     assert lock_file(repository).read_bytes() == before
     assert sorted(path.name for path in lock_file(repository).parent.iterdir()) == [LOCK_FILE, "recipe.yaml"]

@@ -1,4 +1,5 @@
-"""A registry, a hub, a package index, a git host and a web site on one loopback port, for the tests of `lock`.
+"""A registry, a hub, a package index, a git host and a web site on one loopback port, for the tests of `lock`; and the
+server under it, for worlds of other tests.
 
 Each answers as its published contract says: the OCI distribution specification with the distribution project's token
 authentication, the hub's model API, PEP 691 and PEP 503, git's smart HTTP (a real `git upload-pack` behind it).
@@ -11,10 +12,11 @@ import hashlib
 import json
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -31,6 +33,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int = 0
     """How many bytes the Content-Length promises beyond the body."""
+    after_s: float = 0
+    """Seconds before it comes."""
 
 
 def manifest(text: str) -> bytes:
@@ -75,7 +79,7 @@ class World:
     def registry(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def reply(self, method: str, target: str, authorization: str) -> Reply:
+    def reply(self, method: str, target: str, authorization: str, body: bytes = b"") -> Reply:
         parts = urlsplit(target)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         if parts.path in self.special:
@@ -144,11 +148,23 @@ class World:
         return Reply(200, body, {"Content-Type": "application/x-git-upload-pack-advertisement"})
 
 
-class StandIn:
-    """The server; a context manager that gives its world."""
+class Answering(Protocol):
+    """A world that the server asks what to answer."""
 
-    def __init__(self) -> None:
-        self.world = world = World()
+    port: int
+    seen: list[tuple[str, str, str]]
+
+    def reply(self, method: str, target: str, authorization: str, body: bytes = b"") -> Reply: ...
+
+
+W = TypeVar("W", bound=Answering)
+
+
+class Serving(Generic[W]):
+    """The server of a world; a context manager that gives it."""
+
+    def __init__(self, world: W) -> None:
+        self.world = world
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -162,7 +178,9 @@ class StandIn:
             def do_GET(self) -> None:
                 authorization = self.headers.get("Authorization", "")
                 world.seen.append((self.command, self.path, authorization))
-                reply = world.reply(self.command, self.path, authorization)
+                length = int(self.headers.get("Content-Length") or 0)
+                reply = world.reply(self.command, self.path, authorization, self.rfile.read(length))
+                time.sleep(reply.after_s)
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
@@ -174,6 +192,8 @@ class StandIn:
                 if self.command != "HEAD":
                     self.wfile.write(reply.body)
 
+            do_POST = do_PUT = do_DELETE = do_GET
+
             def handle(self) -> None:
                 with contextlib.suppress(OSError):  # the client hung up on an answer that is too large
                     super().handle()
@@ -183,9 +203,16 @@ class StandIn:
         world.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> W:
         return self.world
 
     def __exit__(self, *_: object) -> None:
         self.server.shutdown()
         self.server.server_close()
+
+
+class StandIn(Serving[World]):
+    """The hosts that `lock` asks."""
+
+    def __init__(self) -> None:
+        super().__init__(World())

@@ -163,7 +163,7 @@ def test_exit_code_0_without_samples_is_a_failure(tmp_path: Path) -> None:
     outcome = measure(tmp_path, "failing")
     assert (outcome.status, outcome.failed_requests) == ("failed", 2)
     first = (outcome.error or "").splitlines()[0]
-    assert first.startswith("the report holds no sample of pp_throughput: HTTP 400: ")
+    assert first.startswith("the report benchmarks[0].pp_throughput: holds no sample: HTTP 400: ")
     assert "exceeds the available context size" in first
     assert files(tmp_path) == [f"{CELL}.log"]
 
@@ -179,7 +179,7 @@ def test_lost_samples_are_told(tmp_path: Path) -> None:
         ("empty", "the report holds no benchmark"),
         ("nothing", "llama-benchy wrote no report"),
         ("cut", "the report is not JSON"),
-        ("list", "what llama-benchy wrote is not its report"),
+        ("list", "the report is not a llama-benchy report"),
     ],
 )
 def test_unusable_reports(tmp_path: Path, how: str, reason: str) -> None:

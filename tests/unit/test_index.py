@@ -109,7 +109,7 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 def row(one: IndexEntry) -> dict[str, str]:
-    columns = ("recipe", "model", "quant", "method", "tg", "pp", "published", "hardware", "date", "status")
+    columns = ("recipe", "model", "quant", "method", "tg", "pp", "quality", "published", "hardware", "date", "status")
     (cells,) = rows(build_index([one])).values()
     return dict(zip(columns, cells, strict=True))
 
@@ -161,7 +161,10 @@ def test_warm_median_and_n(tmp_path: Path) -> None:
     one = entry(tmp_path)
     measured(one, shown=benchmark(tgs=[1.0, 10.0, 20.0, 30.004], pps=[1.0, 100.0]))
     got = row(one)
-    assert (got["tg"], got["pp"]) == ("20.00 (n=3)", "100.00 (n=1)")
+    assert (got["tg"], got["pp"]) == (
+        "20.00 (10.00–30.00, n=3, few-samples)",
+        "100.00 (n=1, few-samples)",
+    )
     assert (got["date"], got["hardware"], got["published"]) == ("2026-11-21", "DGX Spark (GB10)", "–")
 
 
@@ -170,7 +173,10 @@ def test_a_real_report(tmp_path: Path) -> None:
     one = entry(tmp_path, cell=ReportCell(128, 128, 0, 1, False), published=(published(),))
     measured(one, shown=benchmark(pp=128), raw=raw)
     got = row(one)
-    assert (got["tg"], got["pp"]) == ("103.60 (n=29)", "847.14 (n=29, pp128)")
+    assert (got["tg"], got["pp"]) == (
+        "103.60 (81.98–180.37, n=29, wide-interval)",
+        "847.14 (835.01–855.15, n=29, pp128)",
+    )
     assert got["published"] == "tg128 [102.05](https://example.org/result) ¹"
 
 
@@ -186,7 +192,7 @@ def test_the_newest_run_of_the_headline_variant_counts(tmp_path: Path) -> None:
         (4, 40.0, {"status": "partial", "machine": "gb10-64g"}),
     ]:
         measured(one, hour=hour, shown=benchmark(tgs=[rate]), **options)
-    assert row(one)["tg"] == "40.00 (n=1)"
+    assert row(one)["tg"] == "40.00 (n=1, few-samples)"
 
 
 def test_own_hardware_goes_before_newer_runs_elsewhere(tmp_path: Path) -> None:
@@ -194,9 +200,9 @@ def test_own_hardware_goes_before_newer_runs_elsewhere(tmp_path: Path) -> None:
     measured(one, hour=8, shown=benchmark(tgs=[80.0]), machine="h100-80g", host=H100)
     measured(one, hour=7, shown=benchmark(tgs=[70.0]), machine="cpu-x86-64", host={"gpus": []})
     got = row(one)
-    assert (got["tg"], got["hardware"]) == ("80.00 (n=1)", "DGX Spark (GB10), measured on h100-80g")
+    assert (got["tg"], got["hardware"]) == ("80.00 (n=1, few-samples)", "DGX Spark (GB10), measured on h100-80g")
     measured(one, hour=3, shown=benchmark(tgs=[30.0]))
-    assert (row(one)["tg"], row(one)["hardware"]) == ("30.00 (n=1)", "DGX Spark (GB10)")
+    assert (row(one)["tg"], row(one)["hardware"]) == ("30.00 (n=1, few-samples)", "DGX Spark (GB10)")
 
 
 @pytest.mark.parametrize(("machine", "own"), [("gb10-128g", True), ("my-GB10", True), ("h100-80g", False)])
@@ -204,7 +210,7 @@ def test_without_facts_the_machines_name_tells(tmp_path: Path, machine: str, own
     one = entry(tmp_path)
     measured(one, machine=machine, host=None, origin="collected")
     got = row(one)
-    assert got["tg"] == "41.00 (n=3, collected)"
+    assert got["tg"] == "41.00 (40.00–42.00, n=3, few-samples, collected)"
     assert ("measured on" not in got["hardware"]) is own
 
 
@@ -212,15 +218,39 @@ def test_other_shapes_say_so(tmp_path: Path) -> None:
     one = entry(tmp_path)
     measured(one, shown=benchmark(pp=512, tg=32, depth=4096, concurrency=4))
     got = row(one)
-    assert got["tg"] == "41.00 (n=3, tg32, c4, d4096)"
-    assert got["pp"] == "950.00 (n=3, pp512, c4, d4096)"
+    assert got["tg"] == "41.00 (40.00–42.00, n=3, few-samples, tg32, c4, d4096)"
+    assert got["pp"] == "950.00 (900.00–1000.00, n=3, few-samples, pp512, c4, d4096)"
 
 
 def test_a_metric_without_samples(tmp_path: Path) -> None:
     one = entry(tmp_path)
     measured(one, shown=benchmark(tg_throughput=None))
-    assert (row(one)["tg"], row(one)["pp"]) == ("–", "950.00 (n=3)")
-    assert "| 0/3/3 | – | – | – | 950.00 |" in build_results_page(one, iter_runs(one.folder))
+    assert (row(one)["tg"], row(one)["pp"]) == ("–", "950.00 (900.00–1000.00, n=3, few-samples)")
+    assert "| 0/3/3 | – | – | – | 950.00 (900.00–1000.00) |" in build_results_page(one, iter_runs(one.folder))
+
+
+def test_several_requests_at_a_time_show_their_share(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    shares = {"mean": 11.0, "std": 1.0, "values": [2.0, 10.0, 11.0, 12.0]}
+    measured(one, shown=benchmark(concurrency=4, tg_req_throughput=shares))
+    page = build_results_page(one, iter_runs(one.folder))
+    assert "each of the 4 requests decodes at 11.00 (10.00–12.00) tok/s" in page
+    assert "each of the" not in build_results_page(one, [measured(one, hour=9)])
+
+
+@pytest.mark.parametrize(("verdict", "shown"), [("pass", "pass"), ("warn", "warn"), (None, "not asked")])
+def test_the_quality_of_the_run_stands_in_its_row(tmp_path: Path, verdict: str | None, shown: str) -> None:
+    one = entry(tmp_path)
+    measured(one, quality={"verdict": verdict, "checks": []} if verdict else None)
+    assert row(one)["quality"] == shown
+
+
+def test_a_server_that_answers_nonsense_makes_no_row_and_is_named(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    measured(one, quality={"verdict": "fail", "checks": []})
+    assert (row(one)["tg"], row(one)["quality"]) == ("not measured", "fail")
+    measured(one, hour=6, quality={"verdict": "pass", "checks": []})
+    assert (row(one)["tg"][:5], row(one)["quality"]) == ("41.00", "pass")
 
 
 def test_published_figures_prefer_the_headline_cells_shape(tmp_path: Path) -> None:
@@ -237,7 +267,7 @@ def test_published_figures_never_stand_among_measured_ones(tmp_path: Path) -> No
 def test_alike_conditions_share_a_note(tmp_path: Path) -> None:
     entries = [entry(tmp_path, f"r{n:02}", published=(published(corpus=f"text {n % 11}"),)) for n in range(22)]
     text = build_index(entries)
-    assert rows(text)["r10"][6].endswith(" ¹¹") and rows(text)["r21"][6].endswith(" ¹¹")
+    assert rows(text)["r10"][7].endswith(" ¹¹") and rows(text)["r21"][7].endswith(" ¹¹")
     assert text.count("not measured here:") == 11
 
 
@@ -267,7 +297,7 @@ def test_hostile_words_stay_in_their_cell(tmp_path: Path, words: str) -> None:
         build_index([entry(tmp_path, published=(published(),))], "before\n").split("\n")
     )
     (cells,) = rows(text).values()
-    assert len(cells) == 10
+    assert len(cells) == 11
     assert [line.strip() for line in text.splitlines()].count(END) == 1
     assert not re.search(r"<(?!!-- recipegen:index:(begin|end) -->)", text)
     assert not re.search("[\u202a-\u202e\u200e\u200f\u2028]", text)
@@ -284,7 +314,7 @@ def test_a_hostile_folder_of_results(tmp_path: Path) -> None:
     folder = measured(one, machine="h100", host=H100)
     folder.parent.rename(folder.parent.with_name("a | [b](c)\n<d>"))
     (cells,) = rows(build_index([one])).values()
-    assert len(cells) == 10 and cells[7].startswith("DGX Spark (GB10), measured on a \\|")
+    assert len(cells) == 11 and cells[8].startswith("DGX Spark (GB10), measured on a \\|")
     page = build_results_page(one, iter_runs(one.folder))
     assert "results/a%20%7C%20%5Bb%5D%28c%29%0A%3Cd%3E/" in page
 

@@ -317,7 +317,7 @@ TOKENS = [
     "bhk_live_12345678",
     "Authorization: Bearer abc123def456",
     "sk-" + "a1" * 15,
-    "ghp_" + "a1" * 18,
+    *(sign + "a1" * 18 for sign in ("ghp_", "gho_", "ghu_", "ghs_", "ghr_")),
 ]
 
 

@@ -20,7 +20,8 @@ from recipegen import proc
 from recipegen.bench.events import CellProgress, Follower
 from recipegen.errors import RecipegenError
 from recipegen.files import read_bounded, sha256_bytes, write_atomic
-from recipegen.results.report import NEEDED, REPORT_LIMIT, ReportRefused, metric_values, parse_report
+from recipegen.results.report import REPORT_LIMIT, ReportRefused, parse_report, refuse_unusable
+from recipegen.results.store import keep_numbered
 
 _POLL_S = 0.25
 _ERROR_LINES = 20
@@ -90,7 +91,7 @@ def run_cell(
         raise ValueError(f"not a plain file name: {cell_id!r}")
     log, started, progress = folder / f"{cell_id}.log", _now(), CellProgress(runs)
     folder.mkdir(parents=True, exist_ok=True)
-    log.unlink(missing_ok=True)  # of an attempt that this one replaces
+    keep_numbered(log)  # of an earlier attempt
     with tempfile.TemporaryDirectory(prefix="recipegen-") as scratch:
         report, events = Path(scratch, "report.json"), Path(scratch, "progress.jsonl")
         words = [*argv, "--save-result", str(report), "--emit-progress", str(events)]
@@ -161,17 +162,7 @@ def _usable(report: Path) -> bytes:
     if not report.exists():
         raise RecipegenError("llama-benchy wrote no report")
     raw = read_bounded(report, REPORT_LIMIT)
-    try:
-        benchmarks = parse_report(raw, Path("the report"))["benchmarks"]
-        if not benchmarks:
-            raise RecipegenError("the report holds no benchmark")
-        for benchmark in benchmarks:
-            for metric in NEEDED:
-                one_token = metric == "tg_throughput" and benchmark["response_size"] == 1  # which has no rate
-                if not one_token and not metric_values(benchmark, metric):
-                    raise RecipegenError(f"the report holds no sample of {metric}")
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RecipegenError("what llama-benchy wrote is not its report") from error
+    refuse_unusable(parse_report(raw, Path("the report")), Path("the report"))
     return raw
 
 

@@ -31,11 +31,15 @@ def measure_cell(
     program: list[str],
     corpus: StagedCorpus,
     display: Display,
+    attempt: int = 1,
 ) -> CellRecord:
-    """One cell on a server that is up: measured, sampled meanwhile, judged.
+    """One cell on a server that is up: measured, sampled meanwhile, recorded, then judged.
+
+    Args:
+        attempt: which try this is; what earlier ones failed with is kept.
 
     Returns:
-        What the run's record holds of it; its report, log and metrics lie in the run's folder.
+        What the run's record holds of it now; its report, log and metrics lie in the run's folder.
     """
     from recipegen.bench.cell import run_cell
     from recipegen.bench.sampler import Sampler, write_metrics
@@ -64,16 +68,9 @@ def measure_cell(
             silence_timeout_s=SILENCE_S,
             runs=cell.runs,
         )
-    metrics = sampler.data()
-    verdict: dict[str, Any] | None = None
-    if outcome.status == "done":
-        lost = f", {outcome.failed_requests} requests failed" if outcome.failed_requests else ""
-        verdict = _verdict(spec, plan.variant, folder / str(outcome.file), writer.record["host"], metrics)
-        doubt = f"; {verdict['verdict']}: {verdict['reasons'][0]}" if verdict["verdict"] in DOUBTFUL else ""
-        display.cell_done(cell, summary_line(folder / str(outcome.file)) + lost + doubt)
-    else:
-        display.cell_failed(cell, outcome.error or "no reason known")
-    return {
+    before = next((old for old in writer.record["cells"] if old["id"] == cell.id), None)
+    failures = [*before.get("earlier_errors", []), before["error"] or ""] if before else []
+    done: CellRecord = {
         "id": cell.id,
         "corpus": cell.corpus,
         "corpus_sha256": corpus.sha256,
@@ -91,9 +88,24 @@ def measure_cell(
         "ended": outcome.ended,
         "error": outcome.error,
         "failed_requests": outcome.failed_requests,
-        "metrics": write_metrics(folder, cell.id, metrics),
-        "verdict": verdict,
+        "attempts": attempt,
+        "earlier_errors": [text.partition("\n")[0] for text in failures],
     }
+    writer.add_cell(done)  # at once: whatever happens to what follows, the cell is measured
+    metrics = sampler.data()
+    done["metrics"] = write_metrics(folder, cell.id, metrics)
+    if outcome.status == "done":
+        report = folder / str(outcome.file)
+        verdict = _verdict(spec, plan.variant, report, writer.record["host"], metrics)
+        done["verdict"] = verdict
+        lost = f", {outcome.failed_requests} requests failed" if outcome.failed_requests else ""
+        doubt = f"; {verdict['verdict']}: {verdict['reasons'][0]}" if verdict["verdict"] in DOUBTFUL else ""
+        display.cell_done(cell, summary_line(report) + lost + doubt)
+    else:
+        done["verdict"] = None
+        display.cell_failed(cell, outcome.error or "no reason known")
+    writer.add_cell(done)
+    return done
 
 
 def _verdict(
@@ -116,11 +128,14 @@ def _verdict(
 
 
 def summary_line(report: Path) -> str:
-    """Warm medians of a report's first benchmark, for the display: `tg 36.12 tok/s (n=4), pp 612.50 tok/s (n=4)`."""
+    """Warm medians of a report's last benchmark, for the display: `tg 36.12 tok/s (n=4), pp 612.50 tok/s (n=4)`.
+
+    Before it, with a cached context, stands the load of that.
+    """
     from recipegen.results.report import load_report, metric_values
     from recipegen.stats import summarize
 
-    benchmark = load_report(report)["benchmarks"][0]
+    benchmark = load_report(report)["benchmarks"][-1]
     parts = []
     for label, metric in (("tg", "tg_throughput"), ("pp", "pp_throughput")):
         values = metric_values(benchmark, metric)

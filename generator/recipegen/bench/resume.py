@@ -6,6 +6,8 @@ Nothing that was measured is ever taken for another configuration or another hos
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.engines import engine
@@ -17,12 +19,14 @@ from recipegen.results.store import RunRecord, RunWriter, done_cells, iter_runs,
 if TYPE_CHECKING:
     from recipegen.bench.display import Display
     from recipegen.bench.session import Request
+    from recipegen.spec.completed import PlannedCell
 
 
-def run_identity(request: Request, variant: str, record: RunRecord) -> str:
-    """SHA-256 over all that makes a run this run: recipe, kit, variant, command lines, tool, runner, machine, cells.
+def run_identity(request: Request, variant: str, record: RunRecord, runs_on: str | None) -> str:
+    """SHA-256 over all that makes a run this run: recipe, kit, variant, changes, models, command lines, tool, machine.
 
-    The image that a tag stands for is not known before the server is up; it is held against the record's then.
+    Args:
+        runs_on: the image or program that will serve; None for a server that is there already.
     """
     cells = request.cells[variant]
     content = {
@@ -31,34 +35,58 @@ def run_identity(request: Request, variant: str, record: RunRecord) -> str:
         "runner": record["runner"],
         "machine": record["machine"],
         "host": record["host"],
+        "models": record["models"],
+        "base_url": request.options.base_url,
+        "runs_on": runs_on,
         "base_image": request.base_image,
         "tool": record["versions"]["llama_benchy"],
         "server": engine(request.spec.engine.name).command(request.spec, variant).recorded(),
         "cells": [bench_command(request.spec, cell).recorded() for cell in cells],
         "pair": record.get("pair"),
+        "trial": record.get("trial"),
     }
     return sha256_bytes(json.dumps(content, sort_keys=True).encode())
 
 
-def writer_for(request: Request, record: RunRecord, display: Display) -> RunWriter:
-    """The record of a run that did not end and is the very same, where the user wants to go on; else a new one."""
-    if request.resume:
-        for folder in sorted(iter_runs(request.folder), key=run_order, reverse=True):
-            try:
-                old = load_run(folder)
-            except RecipegenError:
-                continue  # the table's own checks report it
-            if old.get("identity") == record["identity"] and old["status"] != "complete":
-                display.note(f"going on with {folder.name}: {len(done_cells(old))} cells are done")
-                return RunWriter.resumed(request.folder, folder, old)
-        display.note("no run of this very identity is unfinished: measuring anew")
-    return RunWriter(request.folder, record)
+def earlier_run(recipe_dir: Path, identity: str) -> tuple[Path, RunRecord] | None:
+    """The newest run of an identity, complete or not; None where there is none."""
+    for folder in sorted(iter_runs(recipe_dir), key=run_order, reverse=True):
+        try:
+            record = load_run(folder)
+        except RecipegenError:
+            continue  # the table's own checks report it
+        if record.get("identity") == identity:
+            return folder, record
+    return None
 
 
-def require_same_image(record: RunRecord, image: dict[str, Any] | None) -> None:
-    before = (record["image"] or {}).get("id")
-    if done_cells(record) and before is not None and before != (image or {}).get("id"):
-        raise MeasurementFailed(
-            "the image is another one than the finished cells were measured on",
-            hint="measure anew, without --resume",
-        )
+def resumed_writer(request: Request, earlier: tuple[Path, RunRecord], display: Display) -> RunWriter:
+    """Goes on with a run that did not end."""
+    folder, record = earlier
+    display.note(f"going on with {folder.name}: {len(done_cells(record))} cells are done")
+    return RunWriter.resumed(request.folder, folder, record)
+
+
+def in_order(cells: Iterable[PlannedCell], record: RunRecord) -> list[PlannedCell]:
+    """The cells that are not measured yet; those that failed before come last, since they may end the server again."""
+    status = {cell["id"]: cell["status"] for cell in record["cells"]}
+    left = [cell for cell in cells if status.get(cell.id) != "done"]
+    return sorted(left, key=lambda cell: cell.id in status)
+
+
+def require_same_server(record: RunRecord, image: dict[str, Any] | None, version: str | None) -> None:
+    """Before cells are added to those that were measured earlier: it must be the same image and engine.
+
+    Raises:
+        MeasurementFailed: it is another one.
+    """
+    if not done_cells(record):
+        return
+    then = {"image": (record["image"] or {}).get("id"), "engine version": record["engine"].get("version")}
+    now = {"image": (image or {}).get("id"), "engine version": version}
+    for what, before in then.items():
+        if before is not None and before != now[what]:
+            raise MeasurementFailed(
+                f"the {what} is {now[what]}; the finished cells were measured on {before}",
+                hint="measure anew, without --resume",
+            )

@@ -1,32 +1,28 @@
-"""One `bench`: for each variant build if needed, start, wait, measure every cell, take down. Owns the order of
-things and what is recorded when; measures nothing itself."""
+"""One `bench`: what is asked for, what must be there before anything starts, and the variants in their order. A single
+variant's run is `variant`'s."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipegen.bench.measured import measure_cell
-from recipegen.bench.resume import require_same_image, run_identity, writer_for
-from recipegen.engines import engine
+from recipegen.bench.variant import measure_variant
 from recipegen.engines.benchy import PROGRAM
-from recipegen.errors import EnvironmentLacks, MeasurementFailed, RecipegenError
-from recipegen.results.store import SERVER_LOG, RunStatus, RunWriter, new_run, status_of
-from recipegen.runners.base import Server, ServerPlan, every_ten_seconds, wait_ready
-from recipegen.runners.plan import HostOptions, model_facts, plan_server, require_models, server_of
+from recipegen.errors import EnvironmentLacks, RecipegenError
+from recipegen.results.store import RunStatus
+from recipegen.runners.plan import HostOptions, plan_server, require_models
 
 if TYPE_CHECKING:
     from recipegen.bench.corpora import StagedCorpus
     from recipegen.bench.display import Display
-    from recipegen.bench.guard import MemoryGuard
     from recipegen.spec.completed import PlannedCell, Spec
+    from recipegen.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class Request:
     """What to measure and how.
 
     Attributes:
-        variants: in this order.
+        variants: in this order; the baseline goes first, because others are compared with what it answers.
         cells: what to measure, by variant, `runs` set.
         profile: name of the profile that the cells come from.
         resume: go on with a run of the very same identity that did not end.
@@ -42,6 +38,8 @@ class Request:
         pair: names runs that were taken in turn, so that they can be compared as pairs.
         machine: name under results/; from the host's facts by default.
         kit_sha256: of the kit on disk.
+        spec_sha256: of the recipe as its file has it, without a trial's variant.
+        trial: what is changed in the variant of that name, which the recipe itself does not have.
     """
 
     spec: Spec
@@ -50,6 +48,8 @@ class Request:
     cells: Mapping[str, tuple[PlannedCell, ...]]
     options: HostOptions
     kit_sha256: str
+    spec_sha256: str
+    trial: Trial | None = None
     profile: str | None = None
     resume: bool = False
     retries: int = 1
@@ -61,12 +61,13 @@ class Request:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What became of one variant."""
+    """What became of one variant; `quality` is the verdict of the quality gate, None where nothing was asked."""
 
     variant: str
     folder: Path
     status: RunStatus
     error: str | None
+    quality: str | None = None
 
 
 def choose_cells(
@@ -127,7 +128,8 @@ def measure(request: Request, display: Display) -> list[RunOutcome]:
     corpora = stage_corpora(spec, [cell for variant in request.variants for cell in request.cells[variant]])
     if request.options.runner == "docker":
         _require_image(request, display)
-    return [_measure_variant(request, variant, program, corpora, display) for variant in request.variants]
+    order = request.variants if request.pair else sorted(request.variants, key=lambda name: name != spec.baseline)
+    return [measure_variant(request, variant, program, corpora, display) for variant in order]
 
 
 def measure_in_turn(request: Request, rounds: int, display: Display) -> list[RunOutcome]:
@@ -173,146 +175,3 @@ def _require_image(request: Request, display: Display) -> None:
         base_image=request.base_image,
         network=request.build_network,
     )
-
-
-def _measure_variant(
-    request: Request, variant: str, program: list[str], corpora: dict[str, StagedCorpus], display: Display
-) -> RunOutcome:
-    from recipegen.bench.cell import clean_log
-    from recipegen.bench.host import host_facts, machine_name
-
-    spec, options = request.spec, request.options
-    facts = host_facts(_docker_version() if options.runner == "docker" else None)
-    record = new_run(
-        recipe={
-            "name": spec.name,
-            "title": spec.title,
-            "spec_sha256": spec.sha256,
-            "kit_sha256": request.kit_sha256,
-        },
-        variant=variant,
-        method=spec.variants[variant].method,
-        machine=request.machine or machine_name(facts),
-        runner=options.runner,
-        llama_benchy=spec.bench.tool,
-    )
-    record["engine"] = {"name": spec.engine.name, "version": None}
-    if options.runner != "endpoint":
-        # What a server that is there already runs on, and which files it opened, is not known.
-        record["host"] = facts
-        record["models"] = model_facts(spec, variant, options)
-    record["profile"] = request.profile
-    record["pair"] = dict(request.pair) if request.pair else None
-    record["identity"] = run_identity(request, variant, record)
-    writer = writer_for(request, record, display)
-    record = writer.record
-    plan = plan_server(spec, variant, options, log_path=writer.folder / SERVER_LOG, run=writer.folder.name)
-    server = server_of(plan, options.runner)
-    guard = _guard(request, variant, server, display)
-    status: RunStatus = "failed"
-    error: str | None = None
-    try:
-        with guard or nullcontext(), server:
-            _serve_and_measure(request, plan, server, writer, program, corpora, display)
-        status = status_of(record["cells"], {cell.id for cell in request.cells[variant]})
-        failed = [cell["id"] for cell in record["cells"] if cell["status"] == "failed"]
-        error = f"cells failed: {', '.join(failed)}" if failed else None
-    except KeyboardInterrupt:
-        status, error = "interrupted", "interrupted by the user"
-        raise
-    except MeasurementFailed as failure:
-        error = (guard.text if guard and guard.text else failure.message).partition("\n")[0]
-        for line in filter(None, (*failure.message.splitlines(), failure.hint)):
-            display.note(line)
-    except RecipegenError as failure:
-        error = failure.message
-        raise
-    finally:
-        if guard and guard.error:
-            display.note(f"memory ran low, and the server could not be stopped: {guard.error}")
-        clean_log(writer.folder / SERVER_LOG, plan.env, {str(options.models_dir): "${MODELS_DIR}"})
-        writer.finish(status, error)
-        display.close()
-    return RunOutcome(variant, writer.folder, status, error)
-
-
-def _guard(request: Request, variant: str, server: Server, display: Display) -> MemoryGuard | None:
-    """Stops the server before it takes the last memory of this host; None for a server elsewhere."""
-    from recipegen.bench.guard import MemoryGuard, asked_of
-    from recipegen.bench.host_sampler import read_memory
-
-    if request.options.runner == "endpoint":
-        return None
-    spec = request.spec
-    memory = read_memory()
-    size_gb = spec.models[spec.variants[variant].model].size_gb
-    weights = int(size_gb * 1e9) if size_gb else None
-
-    def stop(text: str) -> None:
-        display.note(text)
-        server.stop()
-
-    asked = asked_of(spec.variants[variant].flags, memory.total if memory else None, weights)
-    return MemoryGuard(None, stop, asked=asked)
-
-
-def _serve_and_measure(
-    request: Request,
-    plan: ServerPlan,
-    server: Server,
-    writer: RunWriter,
-    program: list[str],
-    corpora: dict[str, StagedCorpus],
-    display: Display,
-) -> None:
-    from recipegen.bench.gate import QualityGate
-    from recipegen.runners.engine_version import reported_version
-
-    spec, record = request.spec, writer.record
-    if server.note:
-        display.note(server.note)
-    display.note(f"{plan.title}: waiting for {plan.base_url}")
-    ready_s = wait_ready(server, plan, every_ten_seconds(display.note))
-    facts = server.facts()
-    require_same_image(record, facts["image"])
-    record["image"] = facts["image"]
-    # llama.cpp out of a wheel does not know its own build; then the wheel's version says it.
-    record["engine"]["version"] = reported_version(plan.base_url, spec.engine.name) or facts.get("program")
-    started = bool(facts["started_by_us"])
-    command = engine(spec.engine.name).command(spec, plan.variant)
-    record["server"] = {
-        # Of a server that somebody else started, the command line is not known.
-        "argv": command.recorded() if started else None,
-        "env": dict(command.env) if started else None,
-        "program": facts.get("program"),
-        "started_by_us": started,
-        "ready_s": round(ready_s, 1) if started else None,
-    }
-    writer.write()
-    gate = QualityGate(request, plan, writer, display)
-    gate.before()
-    finished = {cell["id"] for cell in record["cells"] if cell["status"] == "done"}
-    cells = [cell for cell in request.cells[plan.variant] if cell.id not in finished]
-    display.start(cells)
-    for cell in cells:
-        for attempt in range(1, request.retries + 2):
-            done = measure_cell(request, plan, cell, writer, program, corpora[cell.corpus], display)
-            writer.add_cell({**done, "attempts": attempt})
-            if done["status"] == "done" or not server.alive():
-                break
-            if attempt <= request.retries:
-                display.note(f"{cell.id} failed; trying it again ({attempt} of {request.retries})")
-        if not server.alive():
-            raise MeasurementFailed(
-                f"the server of {plan.title} ended (exit code {server.exit_code}) in cell {cell.id}; the end of its "
-                f"log:\n{server.log_tail(30)}",
-                hint=f"the whole log: {plan.log_path}",
-            )
-    gate.after()
-
-
-def _docker_version() -> str | None:
-    from recipegen import docker
-
-    version = docker.connect().version().get("Version")
-    return str(version) if version else None

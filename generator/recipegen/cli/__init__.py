@@ -42,13 +42,15 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("servers", "Show the servers that recipegen started."),
     "logs": ("servers", "Show the log of a server."),
     "down": ("servers", "Take servers down."),
-    "bench": ("measure", "Measure variants of a recipe: up, wait, every cell, down."),
+    "bench": ("bench", "Measure variants of a recipe: up, wait, every cell, down."),
     "collect": ("measure", "Take in llama-benchy reports made elsewhere."),
     "results": ("compare", "List what was measured: runs, cells, figures with their intervals."),
     "compare": ("compare", "Compare two variants, runs, machines, or a run and a published figure."),
     "bundle": ("bundle", "Make one archive that proves a recipe's headline."),
     "verify": ("verify", "Check a bundle or a leaderboard payload, without a network and without trust."),
+    "reproduce": ("reproduce", "Measure a recipe again and hold it against its reference."),
     "index": ("measure", "Write INDEX.md and RESULTS.md, or check that they are up to date."),
+    "publish": ("hub", "Upload results or a bundle to a dataset on the Hugging Face hub."),
     "demo": ("measure", "The main job on the embedded engine, in a folder of its own."),
 }
 

@@ -42,10 +42,11 @@ def compare_command(a: str, b: str, cells: tuple[str, ...], root: Path | None, a
     from recipegen.publish.sides import find_side
 
     found = compare_sides(find_side(a, root), find_side(b, root), cells)
-    click.echo(json.dumps(found.as_data(), indent=2) if as_json else plain("\n".join(_comparison(found))))
+    click.echo(json.dumps(found.as_data(), indent=2) if as_json else plain("\n".join(comparison(found))))
 
 
-def _comparison(found: Compared) -> Iterator[str]:
+def comparison(found: Compared) -> Iterator[str]:
+    """The lines of a comparison."""
     yield f"A: {found.a.given}: {found.a.title}"
     yield f"B: {found.b.given}: {found.b.title}"
     yield ""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from recipegen.cli import json_option, root_option
+from recipegen.cli import json_option, plain, root_option
 from recipegen.errors import CheckFailed, RecipegenError
 from recipegen.workspace import Workspace
+
+if TYPE_CHECKING:
+    from recipegen.hub.first import FirstRecipe
 
 
 @click.command("init")
@@ -38,31 +41,67 @@ def init_command(folder: Path) -> None:
 def new_command(name: str, preset: str | None, source: str | None, model: str | None, root: Path | None) -> None:
     """Write recipes/NAME/recipe.yaml and render its kit.
 
+    With --model, the hub is asked for the model's description and its config files (HF_ENDPOINT, HF_TOKEN); what they
+    and the catalog say becomes a commented recipe with a variant for each drafter known, for the smallest machine
+    that holds the model. What nobody says, what the linter finds and whether it fits is printed.
+
     \b
     Examples:
       recipegen new qwen36-35b-dflash
       recipegen new my-prefill --preset qwen35-27b-prefill
       recipegen new qwen36-35b-low --from qwen36-35b-dflash
       recipegen new qwen3-8b --model Qwen/Qwen3-8B
+      recipegen new qwen36-27b-gguf --model unsloth/Qwen3.6-27B-GGUF
     """
     if sum(option is not None for option in (preset, source, model)) > 1:
         raise click.UsageError("--preset, --from and --model exclude each other")
     from recipegen.publish.tables import write_index
-    from recipegen.scaffold import new_recipe
+    from recipegen.scaffold import new_from_hub, new_recipe
 
     workspace = Workspace.open(root)
-    folder, kit = new_recipe(workspace, name, preset=preset, source=source, model=model)
+    first = None
+    if model is not None:
+        folder, kit, first = new_from_hub(workspace, name, model)
+    else:
+        folder, kit = new_recipe(workspace, name, preset=preset, source=source)
     click.echo(f"wrote {folder / 'recipe.yaml'} and rendered {len(kit)} files beside it")
+    if first is not None:
+        _tell(workspace, name, first)
     missing = workspace.spec(name).missing
     if missing:
         click.echo(f"it is a record: a run would need what stands under `missing` in {folder / 'recipe.yaml'}")
     else:
+        if first is not None:
+            click.echo(
+                f"next: recipegen lock {name}   (pins what the linter says can move), then recipegen render {name}"
+            )
         click.echo(f"next: recipegen bench {name}   (or the three commands in {folder / 'README.md'})")
     try:
         write_index(workspace)
     except RecipegenError as error:
         # The recipe is there all the same; another one, or a record, keeps the table from being written.
         click.echo(f"INDEX.md has no row for it yet ({error.message}); `recipegen index` says why")
+
+
+def _tell(workspace: Workspace, name: str, first: FirstRecipe) -> None:
+    """What is known of a hub model, what is open, whether it fits, what the linter says."""
+    from recipegen.cli.lint import print_findings
+
+    for fact in first.facts:
+        click.echo(f"  {plain(fact)}")
+    for text in first.open:
+        click.echo(f"  {click.style('note:', fg='yellow')} {plain(text)}")
+    for variant, found in first.estimates.items():
+        click.echo(f"fit {variant}: {found.verdict} ({plain(found.reason)})")
+    findings = workspace.findings(name)
+    print_findings(findings, least="warning")
+    hints = sum(finding.severity == "info" and finding.silenced is None for finding in findings)
+    if hints:
+        click.echo(f"{hints} hint{'s' * (hints != 1)} more: recipegen lint {name}")
+    if first.known.presets:
+        click.echo(f"a preset serves this repository, the better start: recipegen new {first.known.presets[0]}")
+    elif first.known.siblings:
+        click.echo(f"presets with other weights of this model: {', '.join(first.known.siblings)}")
 
 
 @click.command("list")

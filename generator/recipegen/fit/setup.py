@@ -36,11 +36,13 @@ class Assumed:
         flags: engine flags laid over the variant's.
         model_id: id of the catalog's model, where the recipe names none that the catalog knows.
         weights_gb: size of the weights, where the recipe gives none.
+        local: what a folder of the model would say, where there is none.
     """
 
     flags: Mapping[str, Any] = field(default_factory=dict)
     model_id: str | None = None
     weights_gb: float | None = None
+    local: LocalModel | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def read_setup(spec: Spec, variant: str, *, models_dir: Path | None = None, assu
     if data is not None and version is None:
         notes.append(f"the engine's version is not known; defaults are those of {data.engine} {data.version}")
     flags = normal_flags({**chosen.flags, **what_if.flags}, data)
-    local = read_local(models_dir / str(model.folder), model.file) if models_dir and model.folder else None
+    local = read_local(models_dir / str(model.folder), model.file) if models_dir and model.folder else what_if.local
     own_kv = kv_facts(local) if local and local.config else None
     if models_dir:
         notes += _local_notes(models_dir, model, local, own_kv)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,19 @@ class Loaded:
     document: Document
 
 
-def load_recipe(file: Path, *, preset: Callable[[str], Path] | None = None, checks: tuple[Check, ...] = ()) -> Loaded:
+def load_recipe(
+    file: Path,
+    *,
+    preset: Callable[[str], Path] | None = None,
+    amend: Callable[[Any], Any] | None = None,
+    checks: tuple[Check, ...] = (),
+) -> Loaded:
     """Read and check one recipe.
 
     Args:
         file: the recipe.yaml.
         preset: gives the file of the preset that `extends` names.
+        amend: changes what the file says, before it is checked.
         checks: checks beyond types.
 
     Raises:
@@ -42,6 +49,8 @@ def load_recipe(file: Path, *, preset: Callable[[str], Path] | None = None, chec
         RecipegenError: the file cannot be read.
     """
     document = _extended(parse(read_text(file), file), preset)
+    if amend is not None:
+        document = replace(document, data=amend(document.data))
     problems: list[Problem] = []
     recipe: Recipe | None = None
     try:

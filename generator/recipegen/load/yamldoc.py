@@ -174,6 +174,8 @@ def _syntax_problem(error: yaml.YAMLError, text: str, file: Path) -> Problem:
         before = text[: max(text.find(chr(error.character)), 0)]
         where = Where(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
         message = f"holds the character #x{error.character:04x}, which YAML does not allow"
+    if "nesting depth" in message:  # libyaml has a limit of its own since 0.2.6
+        return Problem(where, "is nested too deeply")
     return Problem(where, f"not valid YAML: {message}", hint)
 
 

@@ -152,7 +152,7 @@ def _source(spec: Spec, part: Part) -> dict[str, str]:
 
 
 def _model(spec: Spec, part: Part) -> dict[str, str]:
-    from recipegen.hub import commit_of
+    from recipegen.hub.client import commit_of
 
     hf_id, revision = part.words
     return {"commit": commit_of(hf_id, revision or None)}

@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from recipegen.errors import RecipegenError
-from recipegen.publish.figures import METRICS
+from recipegen.publish.figures import METRICS, UNITS
 from recipegen.publish.sides import Side, SideCell
 from recipegen.stats.compare import Better, against_figure, compare
 from recipegen.stats.summary import describe
 
-UNITS = {"tg": "tok/s", "pp": "tok/s", "ttfr": "ms"}
 STARTS = 6
 """Starts of each server from which their differences are in the interval: as few pairs as can show one at p < 0.05."""
 _BETTER: Mapping[str, Better] = {"tg": "higher", "pp": "higher", "ttfr": "lower"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recipegen.bench.host import gpu_slug, hardware_matches
 from recipegen.results.report import ReportCell
-from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, run_order
+from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, quality_of, run_order
 
 if TYPE_CHECKING:
     from recipegen.spec.completed import Spec
@@ -114,10 +114,23 @@ def headline_run(entry: IndexEntry) -> Chosen | None:
     return other
 
 
+def failed_quality(entry: IndexEntry) -> bool:
+    """Whether the headline was measured on a server that did not answer rightly.
+
+    Raises:
+        RecipegenError: a record cannot be read.
+    """
+    records = map(load_run, iter_runs(entry.folder))
+    return any(_measured_cell(entry, one) and quality_of(one) == "fail" for one in records)
+
+
 def _headline_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:
+    # A fast server that answers nonsense makes no row.
+    return None if quality_of(record) == "fail" else _measured_cell(entry, record)
+
+
+def _measured_cell(entry: IndexEntry, record: RunRecord) -> CellRecord | None:
     if record["variant"] != entry.headline or record["status"] not in ("complete", "partial"):
         return None
-    if (record.get("quality") or {}).get("verdict") == "fail":
-        return None  # a fast server that answers nonsense makes no row
     done = (c for c in record["cells"] if c["id"] == entry.cell_id and c["status"] == "done")
     return next(done, None)

@@ -11,10 +11,14 @@ from recipegen.results.store import CellRecord
 
 if TYPE_CHECKING:
     from recipegen.spec.model import Published
+    from recipegen.stats.summary import Described
 
 NOTHING = "–"
 METRICS = {"tg": "tg_throughput", "pp": "pp_throughput", "ttfr": "ttfr"}
-"""Short names to llama-benchy's: tok/s, tok/s, ms."""
+"""Short names to llama-benchy's, of what every cell has; at several requests at a time tg and pp are their sum."""
+MORE_METRICS = {"ttft": "e2e_ttft", "tg_req": "tg_req_throughput"}
+"""Time to the first token; decode of one of several requests. A report may lack them."""
+UNITS = {"tg": "tok/s", "pp": "tok/s", "ttfr": "ms", "ttft": "ms", "tg_req": "tok/s"}
 
 
 def cell_samples(folder: Path, cell: CellRecord, *metrics: str) -> list[list[float]]:
@@ -32,7 +36,7 @@ def cell_samples(folder: Path, cell: CellRecord, *metrics: str) -> list[list[flo
         ReportRefused: its raw report is not there, was changed, or does not hold the cell.
     """
     shape = ReportCell(cell["pp"], cell["tg"], cell["depth"], cell["concurrency"], False)
-    names = [METRICS[metric] for metric in metrics]
+    names = [(METRICS | MORE_METRICS)[metric] for metric in metrics]
     benchmark = load_benchmark(folder / str(cell["file"]), shape, cell["sha256"], names)
     return [metric_values(benchmark, name) for name in names]
 
@@ -40,6 +44,13 @@ def cell_samples(folder: Path, cell: CellRecord, *metrics: str) -> list[list[flo
 def number(value: float) -> str:
     """Two decimals, as the field writes medians: 102.05."""
     return f"{value:.2f}"
+
+
+def with_interval(found: Described) -> str:
+    """Median and its 95 % interval: `102.05 (98.10–107.33)`; of a single sample the figure alone."""
+    if found.n == 1:
+        return number(found.median)
+    return f"{number(found.median)} ({number(found.low)}–{number(found.high)})"
 
 
 def table_row(*cells: str) -> str:

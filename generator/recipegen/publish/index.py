@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from recipegen.errors import EXIT_FINDINGS, Problem, RecipegenError, SpecError, Where
-from recipegen.publish.entry import IndexEntry, headline_run
+from recipegen.publish.entry import IndexEntry, failed_quality, headline_run
 from recipegen.publish.figures import NOTHING, cell_samples, conditions, number, table_head, table_row
 from recipegen.quoting import markdown_link, markdown_text
-from recipegen.results.store import DOUBTFUL
-from recipegen.stats import WARM_RULE, warm_median
+from recipegen.results.store import DOUBTFUL, quality_of
+from recipegen.stats import WARM_RULE
+from recipegen.stats.summary import describe
 
 if TYPE_CHECKING:
     from recipegen.spec.model import Published
@@ -27,10 +28,16 @@ _COLUMNS = (
     ("speculative method", False),
     ("tg128 (tok/s)", True),
     ("pp2048 (tok/s)", True),
+    ("quality", False),
     ("published elsewhere", False),
     ("hardware", False),
     ("date", False),
     ("status", False),
+)
+_LEGEND = (
+    f"Measured figures are warm medians: {WARM_RULE} (n). Before n stands the 95 % bootstrap interval of the median;",
+    "few-samples, wide-interval, drift and two-groups say why a figure must be read with care (the recipe's RESULTS.md",
+    "has the numbers). Quality is the verdict of questions that the server was asked; a run that fails makes no row.",
 )
 _TG, _PP = 128, 2048
 """Tokens that the columns are named after; a recipe whose headline cell has others says so in its cells."""
@@ -90,7 +97,7 @@ def build_table(entries: Iterable[IndexEntry]) -> list[str]:
             problems.append(Problem(error.where or Where(entry.folder), error.message, error.hint))
     if problems:
         raise RecordsBroken(problems)
-    lines = ["", *table_head(*_COLUMNS), *rows, "", f"Measured figures are warm medians: {WARM_RULE} (n)."]
+    lines = ["", *table_head(*_COLUMNS), *rows, "", *_LEGEND]
     for position, note in enumerate(notes.texts, 1):
         lines += [
             "",
@@ -109,6 +116,7 @@ def _row(entry: IndexEntry, notes: _Notes) -> str:
         markdown_text(entry.method),
         measured.tg,
         measured.pp,
+        measured.quality,
         _published(entry, notes),
         measured.hardware,
         measured.date,
@@ -120,6 +128,7 @@ def _row(entry: IndexEntry, notes: _Notes) -> str:
 class _Measured:
     tg: str
     pp: str
+    quality: str
     hardware: str
     date: str
 
@@ -129,20 +138,21 @@ def _measured(entry: IndexEntry) -> _Measured:
     hardware = markdown_text(entry.hardware)
     chosen = headline_run(entry)
     if chosen is None:
-        return _Measured("not measured", "not measured", hardware, NOTHING)
+        quality = "fail" if failed_quality(entry) else NOTHING
+        return _Measured("not measured", "not measured", quality, hardware, NOTHING)
     folder, record, cell = chosen
     tg, pp = cell_samples(folder, cell, "tg", "pp")
     other = [f"c{cell['concurrency']}"] * (cell["concurrency"] != 1) + [f"d{cell['depth']}"] * (cell["depth"] != 0)
     made = ["collected"] * (record["origin"] == "collected")
     verdict = (cell.get("verdict") or {}).get("verdict")
     made += [f"{verdict}: see RESULTS.md"] * (verdict in DOUBTFUL)
-    made += ["quality: warn"] * ((record.get("quality") or {}).get("verdict") == "warn")
     if entry.gpu is None or not entry.is_own_hardware(record):
         # Without a GPU to name, or on another one, only the machine tells what the figures are of.
         hardware = f"{hardware}, measured on {markdown_text(folder.parent.name)}"
     return _Measured(
         _figure(tg, [f"tg{cell['tg']}"] * (cell["tg"] != _TG) + other + made),
         _figure(pp, [f"pp{cell['pp']}"] * (cell["pp"] != _PP) + other + made),
+        markdown_text(quality_of(record) or "not asked"),
         hardware,
         markdown_text((cell["ended"] or record["ended"] or record["started"] or NOTHING)[:10]),
     )
@@ -151,8 +161,12 @@ def _measured(entry: IndexEntry) -> _Measured:
 def _figure(samples: list[float], remarks: list[str]) -> str:
     if not samples:
         return NOTHING
-    median, n = warm_median(samples)
-    return f"{number(median)} ({', '.join([f'n={n}', *remarks])})"
+    found = describe(samples)
+    interval = [f"{number(found.low)}–{number(found.high)}"] * (found.n > 1)
+    codes = [warning.code for warning in found.warnings]
+    # Of few samples the interval is wide as a rule, and is not yet one of 95 %.
+    odd = [code for code in codes if code != "wide-interval" or "few-samples" not in codes]
+    return f"{number(found.median)} ({', '.join([*interval, f'n={found.n}', *odd, *remarks])})"
 
 
 def _published(entry: IndexEntry, notes: _Notes) -> str:

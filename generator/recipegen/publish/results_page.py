@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +11,31 @@ from recipegen.publish.entry import IndexEntry
 from recipegen.publish.figures import (
     METRICS,
     NOTHING,
+    UNITS,
     cell_samples,
     conditions,
     number,
     table_head,
     table_row,
+    with_interval,
 )
 from recipegen.publish.index import RecordsBroken
 from recipegen.quoting import markdown_code, markdown_link, markdown_text
 from recipegen.results.store import DOUBTFUL, RECORD, CellRecord, RunRecord, load_run, run_order
-from recipegen.stats import WARM_RULE, Summary, summarize
+from recipegen.stats import WARM_RULE
+from recipegen.stats.summary import Described, describe
 
 _ORIGINS = {
     "bench": "measured by recipegen",
     "kit": "measured with the kit alone",
     "collected": "measured elsewhere, taken in as a raw report",
 }
-_UNITS = {"tg": "tok/s", "pp": "tok/s", "ttfr": "ms"}
 _ERROR_LENGTH = 300
 """Characters of an error that a cell shows; the log holds all of it."""
 _CELL_HEAD = table_head(
     ("cell", False),
     ("n", True),
-    *((f"{short} {stat}", True) for short in METRICS for stat in ("median", "mean", "std")),
+    *((f"{short} {stat}", True) for short in METRICS for stat in ("median (95 % interval)", "mean", "std")),
     ("raw report", False),
 )
 
@@ -63,8 +65,9 @@ def build_results_page(entry: IndexEntry, runs: Iterable[Path]) -> str:
         "",
         f"Figures are of the warm samples: {WARM_RULE} (n).",
         "",
-        "tg and pp are in tok/s, ttfr (time to first response) in ms; std is the population standard",
-        "deviation. Every figure follows from the raw report of its row.",
+        "tg and pp are in tok/s, ttfr (time to first response) in ms, at several requests at a time of all of them",
+        "together. The interval is the bootstrap interval of the median, std the population standard deviation. Every",
+        "figure follows from the raw report of its row.",
         "",
         *(sections or ["Nothing has been measured yet.", ""]),
         *_published_section(entry),
@@ -78,17 +81,36 @@ def _run_section(recipe_dir: Path, folder: Path, record: RunRecord, problems: li
     lines += [f"- {name}: {value}" for name, value in _facts(record) if value]
     lines += [f"- record: {markdown_link(RECORD, f'{place}/{RECORD}')}", ""]
     lines += _CELL_HEAD
-    doubts: list[str] = []
+    remarks: list[str] = []
     for cell in record["cells"]:
         try:
-            lines.append(_cell_row(folder, place, cell))
+            found = _described(folder, cell) if cell["status"] == "done" else {}
         except SpecError as error:
             problems += error.problems
-        verdict = cell.get("verdict") or {}
-        if verdict.get("verdict") in DOUBTFUL:
-            reasons = markdown_text("; ".join(verdict["reasons"]))
-            doubts.append(f"- {markdown_text(cell['id'])}: **{verdict['verdict']}**. {reasons}")
-    return [*lines, "", *([*doubts, ""] if doubts else [])]
+            continue
+        lines.append(_cell_row(place, cell, found))
+        remarks += [f"- {markdown_text(cell['id'])}: {text}" for text in _remarks(cell, found)]
+    return [*lines, "", *([*remarks, ""] if remarks else [])]
+
+
+def _described(folder: Path, cell: CellRecord) -> dict[str, Described]:
+    """Statistics of a cell by metric; of one with several requests at a time also of each request."""
+    metrics = [*METRICS, *(["tg_req"] if cell["concurrency"] > 1 else [])]
+    samples = cell_samples(folder, cell, *metrics)
+    return {metric: describe(values) for metric, values in zip(metrics, samples, strict=True) if values}
+
+
+def _remarks(cell: CellRecord, found: Mapping[str, Described]) -> Iterator[str]:
+    """What a reader of a row must know, as finished Markdown."""
+    verdict = cell.get("verdict") or {}
+    if verdict.get("verdict") in DOUBTFUL:
+        yield f"**{verdict['verdict']}**. {markdown_text('; '.join(verdict['reasons']))}"
+    if "tg_req" in found:
+        each = with_interval(found["tg_req"])
+        yield f"each of the {cell['concurrency']} requests decodes at {each} {UNITS['tg_req']}"
+    for metric in ("tg", "pp"):
+        for warning in found[metric].warnings if metric in found else ():
+            yield f"{metric}, {warning.code}: {markdown_text(warning.text)}"
 
 
 def _facts(record: RunRecord) -> Iterable[tuple[str, str]]:
@@ -118,29 +140,28 @@ def _short(error: str) -> str:
     return markdown_text(error if len(error) <= _ERROR_LENGTH else error[:_ERROR_LENGTH] + " …")
 
 
-def _cell_row(folder: Path, place: str, cell: CellRecord) -> str:
+def _cell_row(place: str, cell: CellRecord, found: Mapping[str, Described]) -> str:
     name = markdown_text(cell["id"])
     width = 3 * len(METRICS)
     if cell["status"] != "done":
         reason = _short(cell["error"] or "no reason noted")
         return table_row(name, NOTHING, *[NOTHING] * width, f"failed: {reason}")
-    samples = cell_samples(folder, cell, *METRICS)
-    figures = [summarize(values, drop_first=True) if values else None for values in samples]
+    figures = [found.get(metric) for metric in METRICS]
     # Failed requests leave some metrics with fewer samples than others.
-    counts = [str(summary.n if summary else 0) for summary in figures]
+    counts = [str(one.n if one else 0) for one in figures]
     file = str(cell["file"])
     return table_row(
         name,
         counts[0] if len(set(counts)) == 1 else "/".join(counts),
-        *(text for summary in figures for text in _numbers(summary)),
+        *(text for one in figures for text in _numbers(one)),
         markdown_link(markdown_text(file), f"{place}/{file}"),
     )
 
 
-def _numbers(summary: Summary | None) -> tuple[str, str, str]:
-    if summary is None:
+def _numbers(found: Described | None) -> tuple[str, str, str]:
+    if found is None:
         return NOTHING, NOTHING, NOTHING
-    return number(summary.median), number(summary.mean), number(summary.std)
+    return with_interval(found), number(found.mean), number(found.std)
 
 
 def _published_section(entry: IndexEntry) -> list[str]:
@@ -154,6 +175,6 @@ def _published_section(entry: IndexEntry) -> list[str]:
     ]
     lines += table_head(("variant", False), ("metric", False), ("value", True), ("conditions", False))
     for figure in entry.published:
-        value = f"{markdown_link(number(figure.value), figure.source)} {_UNITS[figure.metric]}"
+        value = f"{markdown_link(number(figure.value), figure.source)} {UNITS[figure.metric]}"
         lines.append(table_row(markdown_text(figure.variant), figure.metric, value, conditions(figure)))
     return [*lines, ""]

@@ -149,6 +149,20 @@ def check_report(source: Path | bytes | _Data, path: Path | None = None) -> Repo
     return Report(data, data["version"], _time(data["timestamp"]), tuple(data["benchmarks"]))
 
 
+def refuse_unusable(data: _Data, path: Path) -> None:
+    """Checks a report that llama-benchy has just written: the contents, not its model, which takes a second to import.
+
+    Raises:
+        ReportRefused: nothing can be computed from it; every reason.
+    """
+    try:
+        reasons = list(_content_problems(data))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ReportRefused.because(path, "is not a llama-benchy report") from error
+    if reasons:
+        raise ReportRefused([Problem(Where(path), message, hint) for message, hint in reasons])
+
+
 def _shape_problems(data: _Data) -> Iterator[tuple[str, str]]:
     """Missing fields and wrong types, as llama-benchy's own model finds them."""
     if "benchmarks" not in data:

@@ -64,6 +64,7 @@ class _LaterOfCell(TypedDict, total=False):
     """What younger versions of recipegen record of a cell; absent in older records."""
 
     attempts: int
+    earlier_errors: list[str]
     metrics: str | None
     verdict: dict[str, Any] | None
 
@@ -98,6 +99,7 @@ class _Later(TypedDict, total=False):
 
     profile: str | None
     pair: dict[str, Any] | None
+    trial: dict[str, Any] | None
     identity: str
     resumed: list[str]
     quality: dict[str, Any] | None
@@ -223,14 +225,15 @@ class RunWriter:
         writer = cls.__new__(cls)
         writer._identity = identity if identity is not None else identity_here()
         writer._recipe_dir, writer.record, writer.folder = recipe_dir, record, folder
-        log = folder / SERVER_LOG
-        if log.exists():
-            earlier = next(n for n in range(1, 10_000) if not (folder / f"server.{n}.log").exists())
-            log.rename(folder / f"server.{earlier}.log")
+        writer.keep_log()
         record["status"], record["error"], record["ended"] = "running", None, None
         record["resumed"] = [*record.get("resumed", []), utc_text(datetime.now(UTC))]
         writer.write()
         return writer
+
+    def keep_log(self) -> None:
+        """Puts the server's log aside, as server.1.log, server.2.log …: another server is about to write one."""
+        keep_numbered(self.folder / SERVER_LOG)
 
     def _checked(self) -> Mapping[str, Any]:
         clean = scrub(self.record, self._identity)
@@ -260,9 +263,22 @@ class RunWriter:
         self.write()
 
 
+def keep_numbered(file: Path) -> None:
+    """Renames a file that is about to be written anew: `server.log` to the first free of server.1.log, server.2.log."""
+    if file.exists():
+        names = (file.with_name(f"{file.stem}.{number}{file.suffix}") for number in range(1, 10_000))
+        file.rename(next(name for name in names if not name.exists()))
+
+
 def done_cells(record: RunRecord) -> list[CellRecord]:
     """The cells of a run that have figures."""
     return [cell for cell in record["cells"] if cell["status"] == "done"]
+
+
+def quality_of(record: RunRecord) -> str | None:
+    """Verdict of a run's quality gate: pass, warn, fail; None where nobody asked."""
+    verdict = (record.get("quality") or {}).get("verdict")
+    return None if verdict is None else str(verdict)
 
 
 def status_of(cells: list[CellRecord], planned: set[str]) -> RunStatus:

@@ -48,6 +48,17 @@ def program_argv(words: list[str]) -> tuple[list[str], str, str]:
     )
 
 
+def program_stamp(words: list[str]) -> str:
+    """What tells one installation of a program from another, without starting it: its name, its file's size and time.
+
+    Raises:
+        EnvironmentLacks: the program is not on this host.
+    """
+    argv, name, _ = program_argv(words)
+    state = Path(argv[0]).stat()
+    return f"{name} {state.st_size} {state.st_mtime_ns}"
+
+
 class LocalServer(StartedServer):
     """The server of a plan, run on this host; see `recipegen.runners.base.Server`."""
 

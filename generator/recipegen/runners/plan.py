@@ -14,6 +14,7 @@ from recipegen.engines import engine
 from recipegen.engines.base import used_models
 from recipegen.engines.container import container
 from recipegen.errors import EnvironmentLacks, RecipegenError
+from recipegen.files import fingerprint
 from recipegen.quoting import put_in
 from recipegen.runners.base import ContainerOptions, Server, ServerPlan
 
@@ -180,9 +181,9 @@ def require_models(spec: Spec, variant: str, options: HostOptions) -> None:
 
 
 def model_facts(spec: Spec, variant: str, options: HostOptions) -> list[dict[str, object]]:
-    """What the variant opens, for the record: source, folder, size in bytes (None when it lies in a cache).
+    """What the variant opens, for the record: source, folder, size in bytes and fingerprint of the files.
 
-    The revision is the one that the recipe asks for.
+    The revision is the one that the recipe asks for. Size and fingerprint are None for what lies in a hub's cache.
     """
     facts: list[dict[str, object]] = []
     for key in used_models(spec, variant):
@@ -190,6 +191,24 @@ def model_facts(spec: Spec, variant: str, options: HostOptions) -> list[dict[str
         source = model.hf_id or (f"pypi:{model.pypi.package}=={model.pypi.version}" if model.pypi else model.generate)
         folder = options.models_dir / str(model.folder)
         here = spec.run.models == "folders" and folder.is_dir()
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if here else None
-        facts.append({"key": key, "source": source, "revision": model.revision, "folder": model.folder, "bytes": size})
+        size, mark = fingerprint(folder) if here else (None, None)
+        asked = {"key": key, "source": source, "revision": model.revision, "folder": model.folder}
+        facts.append({**asked, "bytes": size, "fingerprint": mark})
     return facts
+
+
+def runs_on(spec: Spec, variant: str, options: HostOptions) -> str | None:
+    """What will serve, as far as it is known before the start: an image's id, a program's file; None for an endpoint.
+
+    Raises:
+        EnvironmentLacks: no Docker, or the program is not on this host.
+    """
+    if options.runner == "docker":
+        from recipegen import docker
+
+        return docker.image_facts(docker.connect(), container(spec).image)["id"]
+    if options.runner == "local":
+        from recipegen.runners.local import program_stamp
+
+        return program_stamp(plan_server(spec, variant, options).words)
+    return None

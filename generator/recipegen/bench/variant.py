@@ -1,0 +1,278 @@
+"""One run: one variant from its server's start to its last cell. Owns what happens when a cell fails or the server
+ends, and what is recorded when; the server is the runners', a cell is `measured`'s."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from recipegen.bench.measured import measure_cell
+from recipegen.bench.resume import earlier_run, in_order, require_same_server, resumed_writer, run_identity
+from recipegen.engines import engine
+from recipegen.errors import MeasurementFailed, RecipegenError
+from recipegen.results.store import (
+    SERVER_LOG,
+    CellRecord,
+    RunRecord,
+    RunStatus,
+    RunWriter,
+    new_run,
+    quality_of,
+    status_of,
+)
+from recipegen.runners.base import Server, every_ten_seconds, wait_ready
+from recipegen.runners.plan import model_facts, plan_server, runs_on, server_of
+
+if TYPE_CHECKING:
+    from recipegen.bench.corpora import StagedCorpus
+    from recipegen.bench.display import Display
+    from recipegen.bench.gate import QualityGate
+    from recipegen.bench.guard import MemoryGuard
+    from recipegen.bench.session import Request, RunOutcome
+    from recipegen.spec.completed import PlannedCell
+
+
+def measure_variant(
+    request: Request, variant: str, program: list[str], corpora: dict[str, StagedCorpus], display: Display
+) -> RunOutcome:
+    """Measure one variant: a new run, or with `request.resume` what an earlier one of the same identity left over.
+
+    Args:
+        program: how to call llama-benchy.
+        corpora: the cells' texts, by name.
+
+    Raises:
+        KeyboardInterrupt: after the server is down and what was measured is recorded.
+        RecipegenError: nothing could be started.
+    """
+    from recipegen.bench.session import RunOutcome
+
+    record = _new_record(request, variant)
+    earlier = earlier_run(request.folder, record["identity"]) if request.resume else None
+    if earlier is not None and earlier[1]["status"] == "complete" and request.options.runner != "endpoint":
+        display.note(f"{variant}: measured already, in {earlier[0].name}")
+        return RunOutcome(variant, earlier[0], "complete", None, quality_of(earlier[1]))
+    if request.resume and earlier is None:
+        display.note(f"{variant}: no run of this very identity is there: measuring anew")
+    usable = earlier is not None and earlier[1]["status"] != "complete"
+    writer = resumed_writer(request, earlier, display) if earlier and usable else RunWriter(request.folder, record)
+    run = _Run(request, variant, program, corpora, display, writer)
+    status: RunStatus | None = None
+    error: str | None = None
+    try:
+        error = run.measure()
+    except KeyboardInterrupt:
+        status, error = "interrupted", "interrupted by the user"
+        raise
+    except MeasurementFailed as failure:
+        error = (run.guarded or failure.message).partition("\n")[0]
+        for line in filter(None, (*failure.message.splitlines(), failure.hint)):
+            display.note(line)
+    except RecipegenError as failure:
+        error = failure.message
+        raise
+    finally:
+        status = status or status_of(writer.record["cells"], {cell.id for cell in request.cells[variant]})
+        writer.finish(status, error)
+        display.close()
+    return RunOutcome(variant, writer.folder, status, error, quality_of(writer.record))
+
+
+def _new_record(request: Request, variant: str) -> RunRecord:
+    from recipegen.bench.host import host_facts, machine_name
+
+    spec, options = request.spec, request.options
+    facts = host_facts(_docker_version() if options.runner == "docker" else None)
+    record = new_run(
+        recipe={
+            "name": spec.name,
+            "title": spec.title,
+            "spec_sha256": request.spec_sha256,
+            "kit_sha256": request.kit_sha256,
+        },
+        variant=variant,
+        method=spec.variants[variant].method,
+        machine=request.machine or machine_name(facts),
+        runner=options.runner,
+        llama_benchy=spec.bench.tool,
+    )
+    record["engine"] = {"name": spec.engine.name, "version": None}
+    if options.runner != "endpoint":
+        # What a server that is there already runs on, and which files it opened, is not known.
+        record["host"] = facts
+        record["models"] = model_facts(spec, variant, options)
+    record["profile"] = request.profile
+    record["pair"] = dict(request.pair) if request.pair else None
+    record["trial"] = request.trial.as_data() if request.trial and request.trial.name == variant else None
+    record["identity"] = run_identity(request, variant, record, runs_on(spec, variant, options))
+    return record
+
+
+class _Run:
+    """A run under way; `guarded` is why the memory guard stopped its server, None while it did not."""
+
+    def __init__(
+        self,
+        request: Request,
+        variant: str,
+        program: list[str],
+        corpora: dict[str, StagedCorpus],
+        display: Display,
+        writer: RunWriter,
+    ) -> None:
+        self._request, self._program, self._corpora = request, program, corpora
+        self._display, self._writer = display, writer
+        self._plan = plan_server(
+            request.spec, variant, request.options, log_path=writer.folder / SERVER_LOG, run=writer.folder.name
+        )
+        self._left = in_order(request.cells[variant], writer.record)
+        self._attempts: Counter[str] = Counter()
+        self._gate: QualityGate | None = None
+        self.guarded: str | None = None
+
+    def measure(self) -> str | None:
+        """Measure every cell that is left, on a new server after one that ended.
+
+        Every end of a server costs a cell one of its attempts, so that this ends.
+
+        Returns:
+            What went wrong with single cells; None when nothing did.
+
+        Raises:
+            MeasurementFailed: a server did not get ready, ran low on memory, or is not ours to start again.
+        """
+        self._display.start(self._left)
+        first = True
+        while self._left or first:
+            if not first:
+                self._writer.keep_log()
+                self._display.note(f"{self._plan.title}: starting its server again for {len(self._left)} cells")
+            self._on_one_server()
+            first = False
+        failed = [cell["id"] for cell in self._writer.record["cells"] if cell["status"] == "failed"]
+        return f"cells failed: {', '.join(failed)}" if failed else None
+
+    def _on_one_server(self) -> None:
+        from recipegen.bench.cell import clean_log
+
+        options = self._request.options
+        server = server_of(self._plan, options.runner)
+        guard = _guard(self._request, self._plan.variant, server, self._display)
+        try:
+            with guard or nullcontext(), server:
+                self._serve(server)
+                while self._left:
+                    if not self._measure_next(server):
+                        self._server_gone(server, guard)
+                        return
+                if self._gate is not None:
+                    self._gate.after()
+        finally:
+            if guard is not None:
+                self.guarded = guard.text
+                if guard.error:
+                    self._display.note(f"memory ran low, and the server could not be stopped: {guard.error}")
+            clean_log(self._writer.folder / SERVER_LOG, self._plan.env, {str(options.models_dir): "${MODELS_DIR}"})
+
+    def _serve(self, server: Server) -> None:
+        """Wait for the server, note what it is, and ask it whether it answers rightly."""
+        from recipegen.bench.gate import QualityGate
+        from recipegen.runners.engine_version import reported_version
+
+        spec, plan, record, display = self._request.spec, self._plan, self._writer.record, self._display
+        if server.note:
+            display.note(server.note)
+        display.note(f"{plan.title}: waiting for {plan.base_url}")
+        ready_s = wait_ready(server, plan, every_ten_seconds(display.note))
+        facts = server.facts()
+        # llama.cpp out of a wheel does not know its own build; then the wheel's version says it.
+        version = reported_version(plan.base_url, spec.engine.name) or facts.get("program")
+        require_same_server(record, facts["image"], version)
+        started = bool(facts["started_by_us"])
+        command = engine(spec.engine.name).command(spec, plan.variant)
+        record["image"], record["engine"]["version"] = facts["image"], version
+        record["server"] = {
+            # Of a server that somebody else started, the command line is not known.
+            "argv": command.recorded() if started else None,
+            "env": dict(command.env) if started else None,
+            "program": facts.get("program"),
+            "started_by_us": started,
+            "ready_s": round(ready_s, 1) if started else None,
+        }
+        self._writer.write()
+        if self._gate is None:
+            self._gate = QualityGate(self._request, plan, self._writer, display)
+            self._gate.before()
+
+    def _measure_next(self, server: Server) -> bool:
+        """Measure the first cell that is left; it stays the first while it failed and may be tried again.
+
+        Returns:
+            Whether the server is still there.
+        """
+        cell = self._left[0]
+        self._attempts[cell.id] += 1
+        attempt = self._attempts[cell.id]
+        done = measure_cell(
+            self._request,
+            self._plan,
+            cell,
+            self._writer,
+            self._program,
+            self._corpora[cell.corpus],
+            self._display,
+            attempt,
+        )
+        alive = server.alive()
+        again = done["status"] == "failed" and attempt <= self._request.retries
+        if not alive:
+            self._note_end(cell, done, server)
+        if again:
+            self._display.note(f"{cell.id} failed; trying it again ({attempt} of {self._request.retries})")
+        else:
+            self._left.pop(0)
+        return alive
+
+    def _note_end(self, cell: PlannedCell, done: CellRecord, server: Server) -> None:
+        """The end of a server, in the record of the cell that it failed in and for the user."""
+        end = f"the server of {self._plan.title} ended (exit code {server.exit_code}) in cell {cell.id}"
+        self._display.note(f"{end}; the end of its log:\n{server.log_tail(30)}")
+        if done["status"] == "failed":
+            self._writer.add_cell({**done, "error": f"{end}: {done['error']}"})
+
+    def _server_gone(self, server: Server, guard: MemoryGuard | None) -> None:
+        if guard is not None and guard.text:
+            raise MeasurementFailed(guard.text)  # another start would take the same memory
+        if self._left and self._request.options.runner == "endpoint":
+            raise MeasurementFailed(
+                f"nothing listens at {self._plan.base_url} any more",
+                hint="start the server again, then the same command with --resume",
+            )
+
+
+def _guard(request: Request, variant: str, server: Server, display: Display) -> MemoryGuard | None:
+    """Stops the server before it takes the last memory of this host; None for a server elsewhere."""
+    from recipegen.bench.guard import MemoryGuard, asked_of
+    from recipegen.bench.host_sampler import read_memory
+
+    if request.options.runner == "endpoint":
+        return None
+    spec = request.spec
+    memory = read_memory()
+    size_gb = spec.models[spec.variants[variant].model].size_gb
+    weights = int(size_gb * 1e9) if size_gb else None
+
+    def stop(text: str) -> None:
+        display.note(text)
+        server.stop()
+
+    asked = asked_of(spec.variants[variant].flags, memory.total if memory else None, weights)
+    return MemoryGuard(None, stop, asked=asked)
+
+
+def _docker_version() -> str | None:
+    from recipegen import docker
+
+    version = docker.connect().version().get("Version")
+    return str(version) if version else None

@@ -1,0 +1,311 @@
+"""A measurement made again beside the one it repeats: what was inside the interval, what differed. Owns
+reproduction.json and REPRODUCED.md; measures nothing itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from recipegen.errors import Problem, RecipegenError, SpecError, Where
+from recipegen.files import read_bounded, write_atomic
+from recipegen.publish.compare import Compared, Figure, Row
+from recipegen.publish.figures import NOTHING, number, table_head, table_row
+from recipegen.quoting import markdown_code, markdown_link, markdown_text
+from recipegen.results.store import iter_runs, run_order
+
+FILE = "reproduction.json"
+PAGE = "REPRODUCED.md"
+_LIMIT = 4 << 20
+DECIDING = ("tg", "pp")
+"""Metrics whose difference makes a reproduction fail; times to the first response hang on the network as well."""
+
+TOLERANCE = 0.05
+"""Share of the reference within which a figure outside the interval still counts as reproduced. A chosen limit: the
+interval is of one start of the server, and starts of the same server differ by a few per cent themselves."""
+
+Outcome = Literal["inside", "close", "faster", "slower", "undecided"]
+_WORDS: Mapping[Outcome, str] = {
+    "inside": "reproduced: inside the interval",
+    "close": "reproduced: outside the interval, within {:g} %",
+    "faster": "faster: outside the interval",
+    "slower": "slower: outside the interval",
+    "undecided": "outside the interval; too few samples to tell a difference",
+}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Side(_Strict):
+    """One side's figure: median (or mean) with its 95 % interval, as far as it is known."""
+
+    value: float
+    n: int | None
+    low: float | None
+    high: float | None
+
+
+class Repeated(_Strict):
+    """One metric of one cell, measured again.
+
+    Attributes:
+        difference: measured over reference, less one.
+        outcome: see `outcome_of`.
+        words: the comparison in a sentence.
+    """
+
+    cell: str
+    metric: str
+    unit: str
+    reference: Side
+    measured: Side
+    difference: float
+    outcome: Outcome
+    words: str
+
+
+class Differs(_Strict):
+    """Something of the environment that is not the same; None is `not there`."""
+
+    what: str
+    reference: str | None
+    measured: str | None
+
+
+class Reproduction(_Strict):
+    """What came of measuring again.
+
+    Attributes:
+        reference: what was repeated, in words.
+        reference_run: its run as the repository names it; None for published figures.
+        bundle: id of the bundle that the reference came in; None without one.
+        quality: verdict of the quality gate of the new run.
+        tolerance: share of the reference, see TOLERANCE.
+        not_repeated: cells of the reference that were not measured, with the reason where one is known.
+        not_known: facts of the environment that one side does not tell.
+    """
+
+    format: Literal["recipegen-reproduction/1"] = "recipegen-reproduction/1"
+    recipe: str
+    variant: str
+    run: str
+    machine: str
+    ended: str | None
+    reference: str
+    reference_run: str | None
+    bundle: str | None = None
+    quality: str | None
+    tolerance: float
+    figures: tuple[Repeated, ...]
+    not_repeated: tuple[str, ...]
+    environment: tuple[Differs, ...]
+    not_known: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Literal["reproduced", "not reproduced", "undecided"]:
+        """Of the deciding figures: not reproduced when one certainly differs, undecided when one could not be told."""
+        outcomes = {one.outcome for one in self.figures if one.metric in DECIDING}
+        if self.quality == "fail" or outcomes & {"faster", "slower"}:
+            return "not reproduced"
+        return "reproduced" if outcomes and outcomes <= {"inside", "close"} else "undecided"
+
+
+def reproduction_of(
+    found: Compared,
+    *,
+    recipe: str,
+    variant: str,
+    run: Path,
+    ended: str | None,
+    quality: str | None,
+    reference_run: str | None,
+    bundle: str | None = None,
+    tolerance: float = TOLERANCE,
+) -> Reproduction:
+    """Turns a comparison with the reference as A and the new run as B into a reproduction.
+
+    Raises:
+        RecipegenError: no figure stands on both sides.
+    """
+    figures = tuple(one for row in found.rows if (one := _repeated(row, tolerance)) is not None)
+    if not figures:
+        raise RecipegenError("nothing of the reference was measured again", hint=f"A has: {', '.join(found.only_a)}")
+    return Reproduction(
+        recipe=recipe,
+        variant=variant,
+        run=run.name,
+        machine=run.parent.name,
+        ended=ended,
+        reference=found.a.title,
+        reference_run=reference_run,
+        bundle=bundle,
+        quality=quality,
+        tolerance=tolerance,
+        figures=figures,
+        not_repeated=found.only_a,
+        environment=tuple(Differs(what=one.what, reference=one.a, measured=one.b) for one in found.differences),
+        not_known=found.unknown,
+        notes=found.notes,
+    )
+
+
+def _repeated(row: Row, tolerance: float) -> Repeated | None:
+    if row.a is None or row.b is None or row.ratio is None:
+        return None
+    return Repeated(
+        cell=row.cell_b,
+        metric=row.metric,
+        unit=row.unit,
+        reference=Side(value=row.a.median, n=row.a.n, low=row.a.low, high=row.a.high),
+        measured=Side(value=row.b.median, n=row.b.n, low=row.b.low, high=row.b.high),
+        difference=row.ratio - 1,
+        outcome=outcome_of(row.a, row.b, row.effect, tolerance, higher_is_better=row.metric in DECIDING),
+        words=row.words,
+    )
+
+
+def outcome_of(
+    reference: Figure, measured: Figure, effect: str | None, tolerance: float, *, higher_is_better: bool
+) -> Outcome:
+    """Whether a figure was reproduced.
+
+    `inside` when the measured median lies in the reference's 95 % interval; a published figure has none, then when it
+    lies in the measured one's. Else `close` within the tolerance. Beyond that the test of the comparison decides
+    whether it is `faster` or `slower`, or `undecided` where the samples are too few to tell; against a published
+    figure there is no test, and the measured interval speaks alone.
+
+    Args:
+        effect: what the comparison found; None where it could not test.
+    """
+    published = reference.low is None or reference.high is None
+    held, figure = (measured, reference) if published else (reference, measured)
+    low, high = held.low, held.high
+    if low is not None and high is not None and low <= figure.median <= high:
+        return "inside"
+    ratio = measured.median / reference.median
+    if abs(ratio - 1) <= tolerance:
+        return "close"
+    if effect in ("faster", "slower") or (published and measured.n is not None and measured.n > 1):
+        return "faster" if (ratio > 1) == higher_is_better else "slower"
+    return "undecided"
+
+
+def write_reproduction(made: Reproduction, recipe_dir: Path, run: Path) -> Path:
+    """Keeps the reproduction beside its run, and writes REPRODUCED.md of the recipe anew.
+
+    Returns:
+        The page.
+    """
+    write_atomic(run / FILE, made.model_dump_json(indent=2) + "\n", within=recipe_dir)
+    page = recipe_dir / PAGE
+    write_atomic(page, reproduced_page(load_reproductions(recipe_dir)), within=recipe_dir)
+    return page
+
+
+def load_reproductions(recipe_dir: Path) -> list[Reproduction]:
+    """All reproductions of a recipe, newest first.
+
+    Raises:
+        SpecError: files that are none; all of them.
+    """
+    found: list[Reproduction] = []
+    problems: list[Problem] = []
+    for run in sorted(iter_runs(recipe_dir), key=run_order, reverse=True):
+        path = run / FILE
+        if not path.is_file():
+            continue
+        try:
+            found.append(Reproduction.model_validate_json(read_bounded(path, _LIMIT)))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            problems.append(Problem(Where(path), f"is no reproduction: {place}: {first['msg']}", "restore it"))
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def reproduced_page(made: Sequence[Reproduction]) -> str:
+    """The whole of REPRODUCED.md."""
+    lines = [
+        "<!-- Rendered by recipegen from results/. Do not edit. -->",
+        f"# Reproduced: {markdown_text(made[0].recipe)}" if made else "# Reproduced",
+        "",
+        "A figure is reproduced when the new median lies inside the 95 % interval of the reference's, or within the",
+        "tolerance of it. Times to the first response are shown, and decide nothing: they hang on the network too.",
+        "",
+    ]
+    for one in made:
+        lines += _section(one)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _section(made: Reproduction) -> Iterator[str]:
+    place = f"results/{made.machine}/{made.run}"
+    yield f"## {markdown_text(made.run)} on {markdown_text(made.machine)}: {made.verdict}"
+    yield ""
+    yield f"- reference: {markdown_text(made.reference)}"
+    if made.bundle:
+        yield f"- the reference came in the bundle {markdown_code(made.bundle)}"
+    yield f"- measured: {markdown_link('run.json', f'{place}/run.json')}, {markdown_text(made.ended or 'no date')}"
+    yield f"- quality of the answers: {markdown_text(made.quality or 'not asked')}"
+    yield ""
+    yield from table_head(
+        ("cell", False),
+        ("metric", False),
+        ("reference", True),
+        ("95 % interval", True),
+        ("measured", True),
+        ("95 % interval", True),
+        ("difference", True),
+        ("verdict", False),
+    )
+    for one in made.figures:
+        yield table_row(
+            markdown_text(one.cell),
+            f"{one.metric} ({one.unit})",
+            *_side(one.reference),
+            *_side(one.measured),
+            f"{100 * one.difference:+.1f} %",
+            _WORDS[one.outcome].format(100 * made.tolerance),
+        )
+    yield ""
+    for cell in made.not_repeated:
+        yield f"- not repeated: {markdown_text(cell)}"
+    for note in made.notes:
+        yield f"- {markdown_text(note)}"
+    if made.not_repeated or made.notes:
+        yield ""
+    yield from _environment(made)
+
+
+def _side(side: Side) -> tuple[str, str]:
+    n = "n not given" if side.n is None else f"n={side.n}"
+    interval = NOTHING if side.low is None or side.high is None else f"{number(side.low)}–{number(side.high)}"
+    return f"{number(side.value)} ({n})", interval
+
+
+def _environment(made: Reproduction) -> Iterator[str]:
+    if made.environment:
+        yield from table_head(("what differs", False), ("reference", False), ("measured", False))
+        for one in made.environment:
+            shown = (NOTHING if text is None else markdown_text(text) for text in (one.reference, one.measured))
+            yield table_row(markdown_text(one.what), *shown)
+    else:
+        yield "Nothing else that is recorded differs."
+    yield ""
+    if made.not_known:
+        yield f"Not known, so not compared: {markdown_text('; '.join(made.not_known))}."
+        yield ""
+
+
+def as_data(made: Reproduction) -> dict[str, Any]:
+    """The reproduction for --json, its verdict included."""
+    data: dict[str, Any] = json.loads(made.model_dump_json())
+    return {**data, "verdict": made.verdict}
