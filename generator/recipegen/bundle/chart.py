@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recipegen.bundle.claim import UNITS, WORDS
+from recipegen.bundle.claim import WORDS
 from recipegen.evidence import Evidence
-from recipegen.publish.figures import number
+from recipegen.publish.figures import UNITS, number
 
 if TYPE_CHECKING:
     from recipegen.render.templates import Templates

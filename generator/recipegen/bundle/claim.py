@@ -10,13 +10,13 @@ from typing import Any
 
 from recipegen import __version__
 from recipegen.bundle.doubts import Doubt, remarks_of
-from recipegen.evidence import METRICS, Evidence
+from recipegen.evidence import EVERY_METRIC, Evidence
+from recipegen.publish.figures import UNITS
 from recipegen.stats import WARM_RULE, warm
 from recipegen.stats.bootstrap import ratio_interval
 from recipegen.stats.summary import Described
 
 FORMAT = "recipegen-claim/1"
-UNITS = {"tg": "tok/s", "pp": "tok/s", "ttfr": "ms", "ttft": "ms", "tg_req": "tok/s"}
 WORDS = {
     "tg": "decode",
     "pp": "prefill",
@@ -81,7 +81,7 @@ def ratios_of(evidence: Evidence) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     if evidence.baseline is None:
         return found
-    for metric in METRICS:
+    for metric in EVERY_METRIC:
         ours, theirs = warm(evidence.samples(metric))[0], warm(evidence.baseline.samples(metric))[0]
         if ours and theirs and min(*ours, *theirs) > 0:
             low, high = ratio_interval(sorted(theirs), sorted(ours))

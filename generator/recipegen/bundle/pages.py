@@ -121,7 +121,9 @@ def _readme(claim: Claim, boards: Mapping[str, list[str]]) -> Iterator[str]:
     folder = f"recipes/{claim['recipe']}"
     place = f"{folder}/{claim['report']}"
     yield f"{markdown_link(markdown_code(place), place)}; drop the first of `tg_throughput.values`, take the median."
-    yield f"To measure it again on such a machine: the kit's own {markdown_link('README', f'{folder}/README.md')}."
+    again = markdown_code(f"recipegen reproduce {claim['recipe']}")
+    yield f"To measure it again on such a machine: {again} in this folder, or the kit's own"
+    yield f"{markdown_link('README', f'{folder}/README.md')}."
     yield ""
     yield "## What is here"
     yield ""

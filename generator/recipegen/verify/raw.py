@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from recipegen.evidence import METRICS
+from recipegen.evidence import EVERY_METRIC
 from recipegen.publish.figures import number
 from recipegen.results.report import ReportCell, cell_of, check_report, metric_values
 from recipegen.stats import summarize, warm
@@ -29,8 +29,8 @@ class Raw:
     latency_ms: float | None = None
 
     def samples(self, metric: str) -> list[float]:
-        """Samples of a metric (a key of evidence.METRICS) in the order of measuring."""
-        return list(metric_values(dict(self.benchmark), METRICS[metric]))
+        """Samples of a metric (a key of evidence.EVERY_METRIC) in the order of measuring."""
+        return list(metric_values(dict(self.benchmark), EVERY_METRIC[metric]))
 
 
 @dataclass(frozen=True)
