@@ -71,7 +71,7 @@ def measure(
     record["quality"] = GOOD
     record.update(record_fields)  # type: ignore[typeddict-item]
     writer = RunWriter(root / "recipes" / NAME, record, NOBODY)
-    cell = spec.cell(HEADLINE)
+    cell = spec.cell(HEADLINE).model_copy(update={"runs": len(tgs)})
     path = writer.folder / f"{HEADLINE}.json"
     write_json(path, report(benchmark(tgs=tgs, pps=[rate * 20 for rate in tgs])))
     (writer.folder / "server.log").write_text("INFO: ready\n" * 40)

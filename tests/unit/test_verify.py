@@ -299,6 +299,12 @@ def test_what_does_not_follow_is_named_though_the_manifest_is_right(folder: Path
     assert outcome.exit_code(strict=False) == 1
 
 
+def test_a_report_too_large_to_judge_is_not_judged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipegen.verify.whole, "SAMPLES_LIMIT", 12)
+    (found,) = failures(verify_bundle(folder))
+    assert found.text == "a report holds 13 samples of a metric; no measurement has more than 12"
+
+
 def test_files_that_are_missing_or_extra_are_named(folder: Path) -> None:
     (folder / "CITATION.txt").unlink()
     (folder / "more.txt").write_text("x")

@@ -23,7 +23,7 @@ _RANGE = re.compile(
     r"\brange\s*(?:of|is|:|=)?\s*(?P<low>\d+(?:\.\d+)?)\s*(?:-|–|to|\.\.)\s*(?P<high>\d+(?:\.\d+)?)", re.I
 )
 _RATIO = re.compile(
-    r"(?<![\w.])(?P<value>\d{1,4}(?:\.\d{1,4})?)\s*(?:×|x\b|times\b)\s*(?:over|vs\.?|versus|faster|speed-?up|the|its)"
+    r"(?<![\w.])(?P<value>\d{1,4}(?:\.\d{1,4})?)\s*(?:(?:×|x\b)\s*(?:over|vs\.?|versus|faster|speed-?up|the|its)|times\s+[a-z]\w*)"
     r"(?P<rest>[^.;]{0,80}?\((?P<base>\d{1,9}(?:\.\d{1,6})?)\s*(?:t/s|tok/s)\b)?",
     re.IGNORECASE,
 )

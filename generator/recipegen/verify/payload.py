@@ -63,6 +63,7 @@ def verify_payload(path: Path, raws: Sequence[Path]) -> Outcome:
     cells = read_raw(raws)
     checks = guarded("raw", lambda: _agree(cells))
     checks += guarded("payload", lambda: check_payload(data, cells, path.name), path.name)
+    checks += guarded("plausibility", lambda: _plausible(data, cells), path.name)
     return Outcome(f"payload {path.name}", None, tuple(checks))
 
 
@@ -73,11 +74,27 @@ def _parsed(data: bytes, path: Path) -> Any:
         raise refused(path, f"is neither a bundle nor a payload: {error}") from error
 
 
+def is_payload(data: bytes) -> bool:
+    """Whether a file is a body in LocalMaxxing's form."""
+    if b'"tokSOut"' not in data:
+        return False
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "tokSOut" in found
+
+
 def raw_of_evidence(evidence: Evidence) -> list[Raw]:
     """The headline's cell, then the baseline's."""
     sides = [evidence, *([evidence.baseline] if evidence.baseline else [])]
     return [
-        Raw(str(side.cell["file"]), cell_of(dict(side.benchmark)), side.benchmark, side.report.get("latency_ms"))
+        Raw(
+            f"{side.run.name}/{side.cell['file']}",
+            cell_of(dict(side.benchmark)),
+            side.benchmark,
+            side.report.get("latency_ms"),
+        )
         for side in sides
     ]
 
@@ -105,12 +122,12 @@ def check_payload(data: bytes, cells: Sequence[Raw], path: str) -> Iterator[Chec
     if bad:
         return
     wanted = _shape(payload)
-    mine = [raw for raw in cells if raw.shape == wanted]
-    if not mine:
+    head = _head(payload, cells)
+    if head is None:
         there = "; ".join(str(raw.shape) for raw in cells) or "none"
         yield Check("payload-cell", "failed", f"no report measured its cell {wanted}; there is {there}", path)
         return
-    head, others = mine[0], [raw for raw in cells if raw is not mine[0]]
+    others = [raw for raw in cells if raw is not head]
     yield Check("payload-cell", "passed", f"its cell {wanted} is that of {head.source}", path)
     for field, metric in FIELDS.items():
         if field in payload:
@@ -121,7 +138,6 @@ def check_payload(data: bytes, cells: Sequence[Raw], path: str) -> Iterator[Chec
         if field in payload:
             text = f"{payload[field]} does not come from a report of llama-benchy's"
             yield Check(f"figure-{field}", "undecidable", text, path)
-    yield from _plausible(head)
     yield from check_notes(str(payload.get("notes") or ""), head, others, path)
     yield from _launch_line(payload, path)
 
@@ -183,7 +199,18 @@ def _total(payload: Payload, head: Raw, path: str) -> Check:
     return Check("figure-tokSTotal", "passed" if good else "failed", text, path)
 
 
-def _plausible(head: Raw) -> Iterator[Check]:
+def _head(payload: Payload, cells: Sequence[Raw]) -> Raw | None:
+    """The first report that measured the payload's cell."""
+    wanted = _shape(payload)
+    return next((raw for raw in cells if raw.shape == wanted), None)
+
+
+def _plausible(data: bytes, cells: Sequence[Raw]) -> Iterator[Check]:
+    """Whether the samples can be; of a bundle the whole evidence is judged instead."""
+    payload = _parsed(data, Path("payload"))
+    head = _head(payload, cells) if {"promptTokens", "outputTokens"} <= set(payload) else None
+    if head is None:
+        return
     judged = judge_cell(head.benchmark, Limits(), latency_ms=head.latency_ms)
     if judged.verdict in DOUBTFUL:
         text = f"{judged.verdict}: {'; '.join(one.text for one in judged.findings)}"
