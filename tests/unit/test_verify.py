@@ -21,12 +21,16 @@ from recipegen.claims import Check
 from recipegen.cli.verify import verify_command
 from recipegen.evidence import Evidence
 from recipegen.files import sha256_bytes
+from recipegen.lock import Lock, write_lock
+from recipegen.render.write import write_kit
 from recipegen.verify.outcome import Outcome
 from recipegen.verify.whole import verify_bundle
+from recipegen.workspace import Workspace
 from tests.unit.bundle_factory import (
     GOOD,
     HEADLINE,
     NAME,
+    SLOW,
     archive,
     edit_json,
     made,
@@ -423,3 +427,21 @@ def test_what_a_bundle_says_steers_no_terminal(folder: Path) -> None:
     relist(folder)
     done = CliRunner().invoke(verify_command, [str(folder)], color=False)
     assert "\x1b" not in done.output
+
+
+def test_a_locked_recipe_is_rendered_with_the_bundles_own_lock(repo: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(repo, tmp_path / "repo"))
+    workspace = Workspace.open(root)
+    spec = workspace.spec(NAME)
+    pin = {"asked": spec.bench.corpora["prose"].url, "resolved": "2026-11-20", "sha256": "a" * 64}
+    lock = Lock.model_validate({"schema": "recipegen-lock/1", "recipegen": __version__, "corpora": {"prose": pin}})
+    write_lock(lock, workspace.folder(spec))
+    locked = workspace.spec(NAME)
+    assert locked.bench.corpora["prose"].sha256 == "a" * 64
+    write_kit(workspace.kit(locked), workspace.folder(locked))
+    measure(root, "ar", hour=8, tgs=SLOW)
+    run = measure(root, hour=9)
+    outcome = verify_bundle(archive(root, tmp_path / "a.tar.gz", run=run.name))
+    assert {check.status for check in outcome.checks} == {"passed"}, failures(outcome)
+    (recipe,) = [check for check in outcome.checks if check.id == "recipe"]
+    assert recipe.text.endswith("with its lock")
