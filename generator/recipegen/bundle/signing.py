@@ -11,7 +11,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from recipegen.bundle.layout import MANIFEST, SIGNATURE
 from recipegen.errors import EnvironmentLacks, RecipegenError, Where
@@ -30,7 +29,7 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{56}")
 class Signed:
     """What became of a signature's check; `reason` is in words."""
 
-    status: Literal["good", "bad", "unknown"]
+    good: bool
     reason: str
 
 
@@ -48,9 +47,7 @@ def sign(manifest: bytes, bundle_id: str, key: Path) -> bytes:
         EnvironmentLacks: minisign is not installed.
         RecipegenError: it refused.
     """
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise EnvironmentLacks("minisign is not installed, so that nothing can be signed", hint=_INSTALL)
+    program = _program("nothing can be signed")
     if not key.is_file():
         raise RecipegenError("is not there, or is no file", where=Where(key), hint="`minisign -G` makes a pair of keys")
     with TemporaryDirectory(prefix="recipegen-") as folder:
@@ -77,14 +74,13 @@ def check_signature(manifest: bytes, bundle_id: str, signature: bytes, public_ke
 
     Raises:
         RecipegenError: what was given is no public key.
+        EnvironmentLacks: minisign is not installed.
     """
     wrong = form_fault(signature, bundle_id)
     if wrong is not None:
-        return Signed("bad", wrong)
+        return Signed(False, wrong)
     key = _public_key(public_key)
-    program = shutil.which(PROGRAM)
-    if program is None:
-        return Signed("unknown", f"minisign is not installed, so that the signature was not checked; {_INSTALL}")
+    program = _program("the signature cannot be checked")
     with TemporaryDirectory(prefix="recipegen-") as folder:
         file = Path(folder, MANIFEST)
         write_atomic(file, manifest)
@@ -97,9 +93,16 @@ def check_signature(manifest: bytes, bundle_id: str, signature: bytes, public_ke
             check=False,
         )
     if done.returncode == 0:
-        return Signed("good", f"signed by the key {key[:12]}…")
+        return Signed(True, f"signed by the key {key[:12]}…")
     said = " ".join(done.stderr.decode("utf-8", "replace").replace(f"{folder}/", "").split())[:300]
-    return Signed("bad", f"the signature is not that of this key and manifest: {said or done.returncode}")
+    return Signed(False, f"the signature is not that of this key and manifest: {said or done.returncode}")
+
+
+def _program(consequence: str) -> str:
+    found = shutil.which(PROGRAM)
+    if found is None:
+        raise EnvironmentLacks(f"minisign is not installed, so that {consequence}", hint=_INSTALL)
+    return found
 
 
 def _public_key(given: str) -> str:
