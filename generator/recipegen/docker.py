@@ -238,7 +238,9 @@ def refresh(container: Container) -> bool:
 
 @talking()
 def halt(container: Container, grace_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
-    """Ends the container's process: its stop signal, after `grace_s` seconds SIGKILL. Does not remove it.
+    """Ends the container's process: its stop signal, after `grace_s` seconds SIGKILL; without grace SIGKILL at once.
+
+    Does not remove it.
 
     Polls rather than letting the daemon wait, so that `hurry` can cut the grace short.
     """
@@ -246,6 +248,9 @@ def halt(container: Container, grace_s: float, hurry: Callable[[], bool] = lambd
 
     _require_ours(container)
     try:
+        if grace_s <= 0:
+            container.kill()
+            return
         container.kill(signal=container.attrs.get("Config", {}).get("StopSignal") or "SIGTERM")
         deadline = time.monotonic() + grace_s
         while refresh(container) and container.status not in DEAD:

@@ -6,9 +6,10 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from recipegen.errors import EXIT_USAGE, EnvironmentLacks, RecipegenError, Where
 
@@ -28,13 +29,15 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Pa
         RecipegenError: when a linked folder leads out of `within`.
         EnvironmentLacks: when the file cannot be written (no space, no permission, no such folder).
     """
-    write_pieces(path, [data.encode() if isinstance(data, str) else data], mode, within=within)
+    with writing_atomic(path, mode, within=within) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
 
 
-def write_pieces(path: Path, pieces: Iterable[bytes], mode: int = 0o644, *, within: Path | None = None) -> None:
-    """Writes a whole file at once, as `write_atomic` does, from pieces that need not fit into memory together.
+@contextmanager
+def writing_atomic(path: Path, mode: int = 0o644, *, within: Path | None = None) -> Iterator[BinaryIO]:
+    """Gives a file to write bit by bit; at the end of the block it takes the place of `path`, see `write_atomic`.
 
-    Whatever making the pieces raises leaves the old file.
+    When the block raises, `path` stays as it was.
     """
     folder = path.parent
     if within is not None and not folder.resolve().is_relative_to(within.resolve()):
@@ -44,8 +47,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes], mode: int = 0o644, *, with
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".recipegen-", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             os.fchmod(handle, mode)
-            for piece in pieces:
-                file.write(piece)
+            yield file
             file.flush()
             os.fsync(handle)
         Path(temporary).replace(path)

@@ -14,7 +14,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,10 @@ _SECRET_NAME = re.compile(
     r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$", re.IGNORECASE
 )
 _SECRET_OPTION = re.compile(r"(--(?:api[-_]key|token|password)(?:=|\s+))('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE)
+_OPEN_OPTION = re.compile(r"--(?:api[-_]key|token|password)(?:=|\s+)\Z", re.IGNORECASE)
+_PIECE = 1 << 20
+_LONGEST_LINE = 4 << 20
+"""Characters of a log that are looked at at once; lines beyond that are no lines of a log."""
 _SHORTEST_SECRET = 8
 """Shorter values (`1`, `EMPTY`, `none`) are settings; blotting them out would eat ordinary words."""
 
@@ -107,18 +111,54 @@ def redact(text: str, env: Mapping[str, str] | None = None) -> str:
     Returns:
         The text with the values of secret variables as `***` and the home folder as `~`.
     """
+    return redactor(env)(text)
+
+
+def redactor(env: Mapping[str, str] | None = None) -> Callable[[str], str]:
+    """`redact` for many texts of one environment."""
     secrets = {
         value
         for name, value in {**os.environ, **(env or {})}.items()
         if len(value) >= _SHORTEST_SECRET and _SECRET_NAME.search(name)
     }
-    for value in sorted(secrets, key=len, reverse=True):
-        text = text.replace(value, "***")
-    text = _SECRET_OPTION.sub(r"\1***", text)
+    longest_first = sorted(secrets, key=len, reverse=True)
     home = str(Path("~").expanduser())
-    if len(home) > 1:
-        text = re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", text)
-    return text
+    own_folder = re.compile(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])") if len(home) > 1 else None
+
+    def without_secrets(text: str) -> str:
+        for value in longest_first:
+            text = text.replace(value, "***")
+        text = _SECRET_OPTION.sub(r"\1***", text)
+        return own_folder.sub("~", text) if own_folder else text
+
+    return without_secrets
+
+
+def redactable(path: Path) -> Iterator[str]:
+    """A text file in pieces of about a MiB that `redact` can take one by one: no secret lies across two of them.
+
+    A piece ends at a line's end, not after an option whose secret comes next; a line of many MiB ends at a blank.
+    """
+    held = ""
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        while block := file.read(_PIECE):
+            held += block
+            cut = _last_cut(held, "\n")
+            if not cut and len(held) > _LONGEST_LINE:
+                cut = _last_cut(held, " ") or len(held)
+            if cut:
+                yield held[:cut]
+                held = held[cut:]
+    if held:
+        yield held
+
+
+def _last_cut(text: str, mark: str) -> int:
+    """The place after the last `mark` that is not within an option and its secret; 0 when there is none."""
+    cut = text.rfind(mark) + 1
+    while cut and _OPEN_OPTION.search(text, max(cut - 100, 0), cut):
+        cut = text.rfind(mark, 0, cut - 1) + 1
+    return cut
 
 
 def tail(path: Path, lines: int = 20) -> str:

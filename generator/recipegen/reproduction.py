@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
 from recipegen.files import read_bounded, write_atomic
 from recipegen.publish.compare import Compared, Figure, Row
-from recipegen.publish.figures import NOTHING, number, table_head, table_row
+from recipegen.publish.figures import NOTHING, digits, number, table_head, table_row
 from recipegen.quoting import markdown_code, markdown_link, markdown_text
 from recipegen.results.store import iter_runs, run_order
 
@@ -287,8 +287,10 @@ def _section(made: Reproduction) -> Iterator[str]:
 
 def _side(side: Side) -> tuple[str, str]:
     n = "n not given" if side.n is None else f"n={side.n}"
-    interval = NOTHING if side.low is None or side.high is None else f"{number(side.low)}–{number(side.high)}"
-    return f"{number(side.value)} ({n})", interval
+    if side.low is None or side.high is None:
+        return f"{number(side.value)} ({n})", NOTHING
+    to = digits(side.value, side.low, side.high)
+    return f"{to.figure(side.value)} ({n})", f"{to.finer(side.low)}–{to.finer(side.high)}"
 
 
 def _environment(made: Reproduction) -> Iterator[str]:

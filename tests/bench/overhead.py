@@ -18,6 +18,7 @@ from sampling import Failed, Row, Sample, Skipped, child, interleaved
 
 from recipegen import proc
 from recipegen.bench.cell import run_cell
+from recipegen.bench.events import CellProgress
 from recipegen.bench.measured import SILENCE_S
 from recipegen.bench.sampler import Sampler
 from recipegen.bench.session import benchy_program, choose_cells, stage_corpora
@@ -146,12 +147,17 @@ def _measure(
         BASE_URL=f"{base_url}/v1", BOOK_URL=corpus.book_url, MODELS_DIR=str(models), PP=str(pp), TG=str(tg)
     )
     with Sampler(base_url, names) if names is not None else nullcontext() as sampler:
+
+        def told(progress: CellProgress) -> None:
+            if sampler and progress.run:
+                sampler.measuring()
+
         outcome = run_cell(
             [*program, *words[1:]],
             env=driving.ENV,
             folder=out,
             cell_id=planned.id,
-            display_cb=lambda _progress: None,
+            display_cb=told,
             silence_timeout_s=SILENCE_S,
             runs=RUNS,
         )

@@ -22,12 +22,24 @@ class Counters:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.running = self.prompt = self.generated = 0
+        self.ended = self.ended_prompt = self.ended_generated = 0
+        self.prompt_s = self.decode_s = 0.0
 
     def add(self, *, running: int = 0, prompt: int = 0, generated: int = 0) -> None:
         with self.lock:
             self.running += running
             self.prompt += prompt
             self.generated += generated
+
+    def end(self, *, prompt: int, generated: int, prompt_s: float, decode_s: float) -> None:
+        """A request has ended; vLLM observes its tokens and times then."""
+        with self.lock:
+            self.running -= 1
+            self.ended += 1
+            self.ended_prompt += prompt
+            self.ended_generated += generated
+            self.prompt_s += prompt_s
+            self.decode_s += decode_s
 
     def page(self) -> str:
         labels = '{engine="0",model_name="tiny"}'
@@ -38,6 +50,11 @@ class Counters:
                 f"# TYPE vllm:prompt_tokens_total counter\nvllm:prompt_tokens_total{labels} {float(self.prompt)}\n"
                 "# TYPE vllm:generation_tokens_total counter\n"
                 f"vllm:generation_tokens_total{labels} {float(self.generated)}\n"
+                f"vllm:request_success_total{labels} {float(self.ended)}\n"
+                f"vllm:request_prompt_tokens_sum{labels} {float(self.ended_prompt)}\n"
+                f"vllm:request_generation_tokens_sum{labels} {float(self.ended_generated)}\n"
+                f"vllm:request_prefill_time_seconds_sum{labels} {self.prompt_s}\n"
+                f"vllm:request_decode_time_seconds_sum{labels} {self.decode_s}\n"
             )
 
 
@@ -75,7 +92,9 @@ def handler(rate: float, prompt_s: float, counters: Counters) -> type[BaseHTTPRe
             self.stream(count, prompt, usage)
 
         def stream(self, count: int, prompt: int, usage: dict[str, int]) -> None:
-            first = time.perf_counter() + prompt_s
+            began = time.perf_counter()
+            first = began + prompt_s
+            sent = [began]
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Transfer-Encoding", "chunked")
@@ -84,11 +103,14 @@ def handler(rate: float, prompt_s: float, counters: Counters) -> type[BaseHTTPRe
             try:
                 for at in range(count):
                     wait_until(first + at / rate)
+                    sent.append(time.perf_counter())
                     counters.add(generated=1, prompt=prompt if at == 0 else 0)
                     choice = {"index": 0, "delta": {"content": "a "}, "token_ids": [at]}
                     self.event(json.dumps({"choices": [choice]}))
             finally:
-                counters.add(running=-1)
+                prompt_end = sent[min(1, len(sent) - 1)]
+                times = {"prompt_s": prompt_end - began, "decode_s": sent[-1] - prompt_end}
+                counters.end(prompt=prompt, generated=len(sent) - 1, **times)
             self.event(json.dumps({"choices": [], "usage": usage}))
             self.event("[DONE]")
             self.wfile.write(b"0\r\n\r\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from recipegen.cli.compare import results_command
-from recipegen.errors import EXIT_FINDINGS, EXIT_USAGE, RecipegenError
+from recipegen.cli.measure import collect_command
+from recipegen.errors import EXIT_FINDINGS, EXIT_USAGE, RecipegenError, SpecError
 from recipegen.lint.subject import Recipe
+from recipegen.publish.tables import write_index
 from recipegen.results.agent_eval import (
     RAW,
     RECORD,
@@ -96,7 +99,11 @@ def judged(recipe: Recipe, **other: Any) -> Judged:
         ("invalid", {"counts": counts(20, 0, 0), "context": 63999}),
         ("invalid", {"counts": counts(20, 0, 0), "context": 63999, "agent": "Hermes Agent"}),
         ("legitimate", {"counts": counts(20, 0, 0), "context": 64000}),
-        ("legitimate", {"counts": counts(20, 0, 0), "context": 32768, "agent": "other-agent"}),
+        ("invalid", {"counts": counts(20, 0, 0), "context": 63999, "agent": "Hermes Agent v2"}),
+        ("invalid", {"counts": counts(20, 0, 0), "context": 8192, "agent": "openhands"}),
+        ("invalid", {"counts": counts(10, 5, 5), "context": 63999, "agent": "openhands"}),
+        ("legitimate", {"counts": counts(20, 0, 0), "context": 64000, "agent": "openhands"}),
+        ("legitimate", {"counts": counts(20, 0, 0), "context": None, "agent": "openhands"}),
         ("invalid", {"counts": counts(0, 0, 20), "smoke_probe": "failed"}),
         ("invalid", {"counts": counts(0, 0, 0, 20)}),
         ("capped", {"counts": counts(0, 0, 2, 18)}),
@@ -221,6 +228,14 @@ def test_an_unknown_context_is_the_recipes(recipe: Recipe, folder: Path, tmp_pat
     assert taken.variant == recipe.spec.headline
 
 
+def test_the_context_of_another_engine_has_another_flag(folder: Path, tmp_path: Path) -> None:
+    recipe, _ = Workspace.open(Path(__file__).parents[2]).under_lint("smoke-llamacpp")
+    file = write_json(tmp_path / "a.json", result(context=None))
+    taken = take_in_agent_results(recipe, folder, file, MACHINE)
+    assert (taken.evaluation.context, taken.context_from) == (4096, "recipe")
+    assert judge_evaluation(recipe, taken.variant, taken.evaluation).label == "invalid"
+
+
 def test_a_dry_run_writes_nothing(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
     file = write_json(tmp_path / "a.json", result())
     taken = take_in_agent_results(recipe, folder, file, MACHINE, dry_run=True)
@@ -267,3 +282,58 @@ def test_results_show_the_label_beside_the_score(workspace: Workspace, recipe: R
     assert "nothing has been measured" in done.output
     assert isinstance(done.exception, RecipegenError)
     assert done.exception.exit_code == EXIT_FINDINGS
+
+
+def test_the_tables_show_the_label_beside_the_score(workspace: Workspace, recipe: Recipe, tmp_path: Path) -> None:
+    root, folder = workspace.repository.root, workspace.folder(recipe.spec)
+    shutil.rmtree(folder / "results", ignore_errors=True)
+    runs = [
+        result(counts=counts(2, 6, 12), ended="2026-11-20T10:00:00Z"),
+        result(counts=counts(12, 5, 3), ended="2026-11-21T10:00:00Z", notes="the newest of its suite"),
+        result(counts=counts(9, 1, 0), ended="2026-11-19T10:00:00Z", suite="Other | suite", agent="openhands"),
+        result(counts=counts(1, 19, 0), ended="2026-11-22T10:00:00Z", variant="ar", context=32768),
+    ]
+    files = [str(write_json(tmp_path / f"{number}.json", one)) for number, one in enumerate(runs)]
+    done = CliRunner().invoke(
+        collect_command, [NAME, *files, "--agent", "--machine", MACHINE, "--root", str(root)], catch_exceptions=False
+    )
+    assert done.exit_code == 0, done.output
+    row = next(line for line in (root / "INDEX.md").read_text().splitlines() if line.startswith(f"| [{NAME}]"))
+    assert "| Other \\| suite 9 of 10, legitimate; TBLite 12 of 20, legitimate |" in row
+    page = (folder / "RESULTS.md").read_text()
+    assert "Nothing has been measured yet" not in page
+    section = page.partition("## Agentic runs")[2].partition("\n## ")[0]
+    # Newest first; every run, of every variant.
+    lines = [line for line in section.splitlines() if line.startswith("| 2026")]
+    assert [line.split(" | ")[6:8] for line in lines] == [
+        ["1 of 20", "invalid"],
+        ["12 of 20", "legitimate"],
+        ["2 of 20", "capped"],
+        ["9 of 10", "legitimate"],
+    ]
+    assert "- 20261120T100000Z-dflash-agent: capped, " in section and "the score is a lower bound" in section
+    report = f"results/{MACHINE}/20261121T100000Z-dflash-agent/agent-report.json"
+    assert f"[agent-report.json]({report})" in section and (folder / report).is_file()
+    assert write_index(workspace, write=False) == []
+
+
+def test_a_score_from_another_machine_says_so(workspace: Workspace, recipe: Recipe, tmp_path: Path) -> None:
+    folder = workspace.folder(recipe.spec)
+    shutil.rmtree(folder / "results", ignore_errors=True)
+    take_in_agent_results(recipe, folder, write_json(tmp_path / "a.json", result()), "h100-80g")
+    write_index(workspace)
+    assert "TBLite 12 of 20, legitimate (on h100-80g)" in workspace.repository.index.read_text()
+
+
+def test_a_broken_agentic_record_is_told_with_all_others(workspace: Workspace, recipe: Recipe, tmp_path: Path) -> None:
+    folder = workspace.folder(recipe.spec)
+    shutil.rmtree(folder / "results", ignore_errors=True)
+    taken = take_in_agent_results(recipe, folder, write_json(tmp_path / "a.json", result()), MACHINE)
+    (taken.folder / RECORD).write_text("{")
+    broken = folder / "results" / MACHINE / "20261121T070000Z-dflash"
+    broken.mkdir()
+    (broken / "run.json").write_text("{")
+    with pytest.raises(SpecError) as caught:
+        write_index(workspace)
+    assert {problem.where.file for problem in caught.value.problems} == {taken.folder / RECORD, broken / "run.json"}
+    shutil.rmtree(folder / "results")

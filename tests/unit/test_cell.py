@@ -11,13 +11,15 @@ import subprocess
 import sys
 import textwrap
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recipegen import proc
 from recipegen.bench import cell as module
-from recipegen.bench.cell import CellOutcome, run_cell
+from recipegen.bench.cell import CellOutcome, clean_log, run_cell
 from recipegen.bench.events import CellProgress
 from recipegen.errors import EnvironmentLacks
 
@@ -142,6 +144,32 @@ def test_the_log_tells_no_secret_and_no_path_of_ours(tmp_path: Path) -> None:
     assert "Loading text from cache: ~/.cache/llama-benchy/x.txt ***" in log
     assert f"Saving results to {CELL}.json in JSON format..." in log
     assert str(tmp_path) not in log
+
+
+def test_a_log_larger_than_what_is_held_of_it_is_cleaned(tmp_path: Path) -> None:
+    log, line = tmp_path / "server.log", "x" * 1023 + "\n"
+    with log.open("w") as file:
+        for _ in range(24 << 10):
+            file.write(line)
+        file.write("the token is hf_verysecret\n")
+    tracemalloc.start()
+    try:
+        clean_log(log, {}, {"xxx": "y"})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 << 20, "a log of 24 MiB was held whole"
+    assert proc.tail(log, 1) == "the token is ***"
+    assert log.stat().st_size < 9 << 20
+
+
+def test_a_log_without_anything_to_hide_is_not_written_again(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_bytes(b"fine\r\n\xff")
+    before = log.stat().st_ino
+    clean_log(log, {}, {"report": "r"})
+    clean_log(tmp_path / "none", {}, {})
+    assert (log.read_bytes(), log.stat().st_ino) == (b"fine\r\n\xff", before)
 
 
 def test_crash(tmp_path: Path) -> None:

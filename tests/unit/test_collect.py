@@ -9,10 +9,12 @@ import pytest
 
 from recipegen.errors import EnvironmentLacks, RecipegenError, SpecError
 from recipegen.files import sha256_file
+from recipegen.plausible.record import put_verdicts
 from recipegen.results import collect as module
 from recipegen.results.collect import Collected, collect
 from recipegen.results.store import iter_runs, load_run
-from tests.unit.results_factory import benchmark, cell, real_report, report, spec, write_json
+from tests.support.kits import small
+from tests.unit.results_factory import benchmark, cell, metric, real_report, report, spec, write_json
 
 PROSE = "prose-pp2048-tg128-d0-c1"
 CODE = "code-pp2048-tg128-d0-c1"
@@ -334,3 +336,35 @@ def test_no_space_leaves_nothing(tmp_path: Path, recipe: Path, monkeypatch: pyte
         take(recipe, *paths, variant=None)
     assert written and list(iter_runs(recipe)) == []
     assert list((recipe / "results" / "gb10-128g").iterdir()) == []
+
+
+def test_collected_reports_are_judged(tmp_path: Path) -> None:
+    """A prefill of 40,619 tok/s from a control chunk, as in reports of others, never gets into the table unmarked."""
+    planned = small("vllm-prebuilt")
+    shape = planned.cell(planned.bench.headline)
+    times = {"ttfr": metric([3.15] * 4), "e2e_ttft": metric([570.0] * 4)}
+    fast = benchmark(shape.pp, shape.tg, pps=[40_619.0] * 4, **times)
+    path = write_json(tmp_path / f"{shape.id}.json", report(fast, version="0.3.7"))
+    recipe = tmp_path / "recipes" / planned.name
+    recipe.mkdir(parents=True)
+    (got,) = collect(
+        recipe,
+        planned,
+        [path],
+        variant=planned.headline,
+        machine="gb10-128g",
+        judge=lambda run, record: put_verdicts(planned, run, record),
+    )
+    (stored,) = load_run(got.folder)["cells"]
+    assert stored["verdict"] is not None and stored["verdict"]["verdict"] == "too-fast"
+    assert "something answers before the model does" in stored["verdict"]["reasons"][0]
+
+
+def test_when_judging_fails_nothing_is_left(tmp_path: Path, recipe: Path) -> None:
+    def broken(run: Path, record: object) -> None:
+        assert (run / f"{PROSE}.json").is_file()
+        raise RecipegenError("the catalog cannot be used")
+
+    with pytest.raises(RecipegenError, match="catalog"):
+        take(recipe, write_json(tmp_path / f"{PROSE}.json", report()), judge=broken)
+    assert list(iter_runs(recipe)) == []

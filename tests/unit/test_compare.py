@@ -221,31 +221,99 @@ def test_runs_measured_in_turn_are_pairs(root: Path) -> None:
     assert known(one) == pytest.approx((1.02, 1.02, 1.02))
     assert one.effect == "faster"
     assert one.rounds == pytest.approx((1.02, 1.02, 1.02))
-    assert found.notes[0] == "paired: A and B were measured in turn, 3 rounds"
-    assert found.notes[1].startswith("each server was started 3 times")
+    assert found.notes == (
+        "paired: A and B were measured in turn, 3 rounds; each round counts once, however many samples it has",
+    )
     assert "3 rounds" in found.a.title
+    printed = CliRunner().invoke(compare_command, [f"{NAME}/ar", f"{NAME}/dflash"]).output
+    assert "B to A, round by round: 1.020, 1.020, 1.020" in printed
     # One round alone is one run; of another round it is no partner.
     second = root / "recipes" / NAME / "results" / "gb10-128g" / "20261121T080000Z-dflash"
-    assert row(compared(f"{NAME}/20261121T080000Z-ar", second)).paired
+    alone = row(compared(f"{NAME}/20261121T080000Z-ar", second))
+    assert (alone.paired, alone.low, alone.effect) == (True, None, "undecided")
+    assert alone.words.startswith("nothing can be told from 1 round")
     assert not row(compared(f"{NAME}/20261121T070000Z-ar", second)).paired
 
 
-def test_a_round_that_lost_samples_is_no_pair(root: Path) -> None:
-    pair = {"id": "p1", "round": 1, "rounds": 1}
-    add_run(root, "ar", tgs=SLOW, pair=pair)
-    add_run(root, "dflash", tgs=FAST[:-1], pair=pair)
+def test_a_round_that_lost_samples_still_counts(root: Path) -> None:
+    for turn in (1, 2, 3):
+        pair = {"id": "p1", "round": turn, "rounds": 3}
+        add_run(root, "ar", hour=6 + turn, tgs=SLOW, pair=pair)
+        add_run(root, "dflash", hour=6 + turn, tgs=FAST[: 13 - turn], pair=pair)
+    one = row(compared(f"{NAME}/ar", f"{NAME}/dflash"))
+    assert (one.paired, len(one.rounds), len(one.within), one.effect) == (True, 3, 3, "faster")
+
+
+def test_a_round_that_one_of_the_two_lacks_is_left_out_and_told(root: Path) -> None:
+    for turn in (1, 2, 3, 4):
+        pair = {"id": "p1", "round": turn, "rounds": 4}
+        add_run(root, "ar", hour=6 + turn, tgs=SLOW, pair=pair)
+        if turn != 2:
+            add_run(root, "dflash", hour=6 + turn, tgs=FAST, pair=pair)
     found = compared(f"{NAME}/ar", f"{NAME}/dflash")
-    assert not row(found).paired
-    assert any("not paired" in note for note in found.notes)
+    assert len(row(found).rounds) == 3
+    assert f"rounds that one of the two lacks are left out, in {PROSE}: 4 were begun" in found.notes
+
+
+def test_samples_of_one_start_are_not_independent(root: Path) -> None:
+    """Three starts of each, 1.5 % apart by chance, twelve samples that hardly scatter: nothing is told apart."""
+    for turn, (a, b) in enumerate([(1.0, 1.015), (0.99, 1.0), (1.01, 1.012)], 1):
+        pair = {"id": "p1", "round": turn, "rounds": 3}
+        add_run(root, "ar", hour=6 + turn, tgs=[1.0, *(a * (50 + step / 100) for step in range(12))], pair=pair)
+        add_run(root, "dflash", hour=6 + turn, tgs=[1.0, *(b * (50 + step / 100) for step in range(12))], pair=pair)
+    one = row(compared(f"{NAME}/ar", f"{NAME}/dflash"))
+    assert one.effect == "undecided"
+    assert all(low > 1 for low, _ in one.within)
+    assert "no difference can be told from 3 rounds" in one.words
 
 
 def test_rounds_that_disagree_are_told(root: Path) -> None:
-    for turn, factor in enumerate((1.3, 1.3, 1.3, 0.9), 1):
-        pair = {"id": "p1", "round": turn, "rounds": 4}
+    for turn, factor in enumerate((1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 0.99), 1):
+        pair = {"id": "p1", "round": turn, "rounds": 7}
         add_run(root, "ar", hour=6 + turn, tgs=[1.0, 40, 41, 42, 43], pair=pair)
         add_run(root, "dflash", hour=6 + turn, tgs=[1.0, *(factor * v for v in (40, 41, 42, 43))], pair=pair)
-    notes = compared(f"{NAME}/ar", f"{NAME}/dflash").notes
-    assert f"{PROSE} tg: the rounds do not agree on which is faster (B to A: 1.300, 1.300, 1.300, 0.900)" in notes
+    found = compared(f"{NAME}/ar", f"{NAME}/dflash")
+    assert row(found).effect == "faster"
+    ratios = ", ".join([*["1.300"] * 6, "0.990"])
+    assert f"{PROSE} tg: the rounds do not agree on which is faster (B to A: {ratios})" in found.notes
+
+
+def test_a_garbage_server_is_not_fast_without_a_word(root: Path) -> None:
+    checks = [
+        {"id": "before.coherence", "verdict": "fail", "why": "'!' is repeated 400 times"},
+        {"id": "before.load", "verdict": "pass", "why": "fine"},
+    ]
+    add_run(root, "ar", tgs=SLOW, quality={"verdict": "warn", "checks": [{**checks[0], "verdict": "warn"}]})
+    impossible = {"verdict": "too-fast", "reasons": ["22 times what the memory allows", "more"]}
+    add_run(root, "dflash", verdict=impossible, quality={"verdict": "fail", "checks": checks})
+    found = compared(f"{NAME}/ar", f"{NAME}/dflash")
+    one = row(found)
+    assert one.doubts == ("B: quality fail", "B: too-fast")
+    assert one.words.endswith("; in doubt, B: quality fail, B: too-fast")
+    assert found.notes[:3] == (
+        "A's server did not pass everything that it was asked (quality warn): "
+        "before.coherence: '!' is repeated 400 times",
+        "B's server did not answer rightly (quality fail): before.coherence: '!' is repeated 400 times",
+        f"{PROSE} of B is too-fast: 22 times what the memory allows",
+    )
+    data = found.as_data()
+    assert (data["a"]["quality"], data["b"]["quality"]) == ("warn", "fail")
+    assert data["b"]["quality_faults"] == ["before.coherence: '!' is repeated 400 times"]
+    assert data["cells"][0]["doubts"] == ("B: quality fail", "B: too-fast")
+    assert "in doubt, B: quality fail" in CliRunner().invoke(compare_command, [f"{NAME}/ar", f"{NAME}/dflash"]).output
+    turned = compared(f"{NAME}/dflash", f"{NAME}/ar")
+    assert row(turned).doubts == ("A: quality fail", "A: too-fast")
+
+
+def test_of_several_rounds_the_worst_counts(root: Path) -> None:
+    for turn, verdict in enumerate(("pass", "fail", "warn"), 1):
+        pair = {"id": "p1", "round": turn, "rounds": 3}
+        quality = {"verdict": verdict, "checks": [{"id": f"r{turn}", "verdict": verdict, "why": "so"}]}
+        doubt = {"verdict": "cold" if turn == 2 else "plausible", "reasons": ["the first samples"]}
+        add_run(root, "ar", hour=6 + turn, tgs=SLOW, pair=pair, quality=quality, verdict=doubt)
+    side = find_side(f"{NAME}/ar", None)
+    assert (side.quality, side.quality_faults) == ("fail", ("r2: so", "r3: so"))
+    assert side.cells[0].doubts == ("cold: the first samples",)
 
 
 def test_raw_reports_are_matched_by_their_shape(root: Path, tmp_path: Path) -> None:
@@ -340,7 +408,7 @@ def test_compare_prints_a_table_and_json(root: Path) -> None:
     done = CliRunner().invoke(compare_command, [f"{NAME}/ar", f"{NAME}/dflash"])
     assert done.exit_code == 0, done.output
     assert re.search(
-        rf"{PROSE} +tg tok/s +40\.55 \(n=12\) +50\.55 \(n=12\) +1\.247 +1\.2\d\d to 1\.2\d\d\n", done.output
+        rf"{PROSE} +tg tok/s +40\.[56] \(n=12\) +50\.[56] \(n=12\) +1\.247 +1\.2\d\d to 1\.2\d\d\n", done.output
     )
     assert "times as fast as A (95 % interval" in done.output
     assert f"only B has: {CODE}" in done.output
@@ -366,7 +434,7 @@ def test_results_lists_runs_and_cells(root: Path) -> None:
         "quality: needle-4096: not found",
         f"{PROSE}: faster than the memory",
         f"{CODE}: the server went away",
-        "  50.55  ",
+        "  50.5  ",
         "too-fast",
         "two-groups",
     ):
@@ -380,6 +448,32 @@ def test_results_lists_runs_and_cells(root: Path) -> None:
     codes = {one["code"] for one in second["cells"][0]["figures"]["tg"]["warnings"]}
     assert "two-groups" in codes
     assert data["problems"] == data["agents"] == []
+
+
+def test_results_shows_acceptance_memory_failed_requests_and_a_server_without_counters(root: Path) -> None:
+    def metrics(**derived: float) -> dict[str, Any]:
+        page = {"endpoint": True, "resets": 0, "reason": None}
+        host = {"peak_used_bytes": 96 << 30}
+        return {"format": "recipegen-metrics/1", "server": page, "host": host, "derived": derived}
+
+    seen, unseen = add_run(root), add_run(root, "ar", hour=8)
+    without = {**metrics(), "server": {"endpoint": False, "reason": "/metrics answers with status 404"}, "host": {}}
+    for run, data in ((seen, metrics(acceptance_length=5.318)), (unseen, without)):
+        write_json(run / "cell.metrics.json", data)
+        record = json.loads((run / "run.json").read_text())
+        record["cells"][0] |= {"metrics": "cell.metrics.json", "failed_requests": 2 if run == seen else 0}
+        write_json(run / "run.json", record)
+    done = CliRunner().invoke(results_command, [NAME])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"failed +accepted +peak GiB +verdict", done.output)
+    assert re.search(rf"{PROSE} .* 2 +5\.32 +96\.0 +", done.output), done.output
+    assert f"{PROSE}: the server's counters were not seen (/metrics answers with status 404)" in done.output
+    first, second = json.loads(CliRunner().invoke(results_command, [NAME, "--json"]).output)["runs"]
+    shown = [run["cells"][0] for run in (first, second)]
+    keys = ("acceptance_length", "peak_used_bytes", "failed_requests")
+    assert [shown[0][key] for key in keys] == [5.318, 96 << 30, 2]
+    assert [shown[1][key] for key in keys] == [None, None, 0]
+    assert shown[0]["server_note"] is None
 
 
 def test_results_shows_what_it_can_and_tells_what_is_broken(root: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 from recipegen.bench import display
 from recipegen.bench.display import JsonDisplay, PlainDisplay, TerminalDisplay, display_for, one_line, progress_line
 from recipegen.bench.events import CellProgress, Event
+from recipegen.bench.time_left import TimeLeft
 
 HOSTILE = "[bold red]boom[/] [link=http://x]\x1b[2J\x1b]0;title\x07 \u202etxt :smile: [/nonsense]"
 VISIBLE = "[bold red]boom[/] [link=http://x][2J]0;title txt :smile: [/nonsense]"
@@ -28,6 +29,10 @@ VISIBLE = "[bold red]boom[/] [link=http://x][2J]0;title txt :smile: [/nonsense]"
 class Cell:
     id: str
     runs: int = 3
+    pp: int = 100
+    tg: int = 5
+    depth: int = 0
+    concurrency: int = 1
 
 
 class Terminal(io.StringIO):
@@ -80,14 +85,45 @@ def test_plain_lines() -> None:
         "starting the server",
         "2 cells",
         "[1/2] prose-pp2048-tg128-d0-c1: 3 runs",
-        "  run 2/3, 2.0 tok/s, TTFR 1000 ms, 8 s left",
-        "  run 3/3, 2.0 tok/s, TTFR 1000 ms, 4 s left",
-        "  run 3/3, 2.0 tok/s, TTFR 1000 ms",
+        "  run 2/3, 2.0 tok/s, TTFR 1000 ms, 8 s left, 16 s for all cells",
+        "  run 3/3, 2.0 tok/s, TTFR 1000 ms, 4 s left, 12 s for all cells",
+        "  run 3/3, 2.0 tok/s, TTFR 1000 ms, 8 s for all cells",
         "  prose-pp2048-tg128-d0-c1: done, tg 2.0 tok/s",
         "[2/2] code-pp128-tg128-d0-c1: 1 run",
         f"  code-pp128-tg128-d0-c1: FAILED, {VISIBLE}",
         VISIBLE,
     ]
+
+
+def test_time_left_of_cells_of_other_shapes() -> None:
+    """1 s for 100 prompt tokens, 3 s for 5 answer tokens and the pause after them; two runs are done of three."""
+    cells = [
+        Cell("now"),
+        Cell("deep", runs=1, depth=900),  # 10 s of prefill, 3 s of decode, twice
+        Cell("wide", runs=1, concurrency=4),  # prefill of four prompts, 3 s of decode for all of them, twice
+        Cell("long", runs=1, tg=50),  # 1 s and 30 s, twice
+    ]
+    time_left = TimeLeft(cells)
+    progress = CellProgress(3)
+    assert time_left.seconds(progress) is None
+    time_left.started(cells[0])
+    assert time_left.seconds(progress) is None
+    for run in (1, 2, 3):
+        progress.feed(events_of_run(run, run * 4.0))
+    now = 3 * 4.0  # of the third run nothing is done yet
+    assert time_left.cells_waiting == 3
+    assert time_left.seconds(progress, now) == pytest.approx(4 + 2 * 13 + 2 * 7 + 2 * 31)
+    time_left.started(cells[1])
+    assert time_left.seconds(CellProgress(1)) == pytest.approx(2 * 13 + 2 * 7 + 2 * 31)
+
+
+def test_the_latest_rate_is_that_of_the_run_just_finished() -> None:
+    progress = CellProgress(3)
+    assert progress.latest_rate is None
+    progress.feed(events_of_run(1, 4.0))
+    assert progress.latest_rate == progress.current_rate == 2.0
+    progress.feed([Event("request_start", 8.0, {"request_id": 2, "run_index": 2, "concurrency": 1})])
+    assert (progress.current_rate, progress.latest_rate) == (None, 2.0)
 
 
 def test_plain_lines_are_flushed_at_once(tmp_path: Path) -> None:
@@ -118,10 +154,13 @@ def test_json_lines() -> None:
         "cell": "prose-pp2048-tg128-d0-c1",
         "run": 2,
         "runs": 3,
+        "tg_tok_s": 2.0,
         "tg_median_tok_s": 2.0,
         "ttfr_ms": 1000.0,
         "failed_requests": 0,
         "seconds_left": 4.0,
+        "seconds_left_all_cells": 12.0,  # and one run after its warm-up of the cell that waits, 4 s each
+        "cells_waiting": 1,
         "acceptance": None,
         "used_bytes": None,
     }

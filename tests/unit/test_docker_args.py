@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -265,6 +266,46 @@ def test_a_container_without_our_label_is_never_touched() -> None:
             touch(foreign)
     with pytest.raises(ValueError, match=r"needs the label org\.recipegen\.server\.recipe"):
         docker.run_container(cast(Any, None), image="i", command=[], name="n", labels={}, env={}, ports={})
+
+
+class DeafContainer:
+    """A container whose process ignores every signal but SIGKILL."""
+
+    def __init__(self) -> None:
+        self.name, self.labels, self.status = "recipegen-x", {docker.LABEL_RECIPE: "x"}, "running"
+        self.attrs: dict[str, Any] = {}
+        self.done: list[str] = []
+
+    def kill(self, signal: str = "SIGKILL") -> None:
+        self.done.append(signal)
+        if signal == "SIGKILL":
+            self.status = "exited"
+            self.attrs = {"State": {"ExitCode": 137}}
+
+    def reload(self) -> None:
+        """Nothing changes by itself."""
+
+    def logs(self, **_options: object) -> list[bytes]:
+        self.done.append("log")
+        return [b"loading\n"]
+
+    def remove(self, **_options: object) -> None:
+        self.done.append("removed")
+
+
+@pytest.mark.parametrize(("grace_s", "signals"), [(0, ["SIGKILL"]), (0.01, ["SIGTERM", "SIGKILL"])])
+def test_a_container_without_grace_is_killed_first_and_its_log_kept(
+    tmp_path: Path, grace_s: float, signals: list[str]
+) -> None:
+    plan = ServerPlan("r", "v", ["x"], {}, "127.0.0.1", 1, "http://127.0.0.1:1", 1, log_path=tmp_path / "server.log")
+    server = DockerServer(replace(plan, container=ContainerOptions(image="i", name="n", port=1)))
+    container = DeafContainer()
+    server._container = cast(Any, container)
+    server.stop(grace_s=grace_s)
+    server.stop(grace_s=0)
+    assert container.done == [*signals, "log", "removed"]
+    assert (tmp_path / "server.log").read_text() == "loading\n"
+    assert server.exit_code == 137
 
 
 def test_a_plan_without_container_options_is_no_plan_for_docker() -> None:

@@ -208,6 +208,23 @@ def test_llama_benchy_measures_one_cell_with_the_recipes_definitions() -> None:
     assert think_kwargs(spec, "default") == ""
 
 
+@pytest.mark.parametrize(
+    ("changes", "stored"),
+    [
+        ({}, True),
+        ({"concurrency": 2}, False),  # streams that overlap say nothing of the speed of one
+        ({"runs": 1000, "tg": 100}, True),
+        ({"runs": 1000, "tg": 101}, False),  # the report would grow too large to be read
+    ],
+)
+def test_the_times_of_all_tokens_of_one_stream_are_stored(changes: dict[str, int], stored: bool) -> None:
+    spec = small("vllm-prebuilt")
+    cell = spec.cells()[0].model_copy(update={"concurrency": 1, **changes})
+    command = bench_command(spec, cell)
+    assert ("--save-total-throughput-timeseries" in command.words(BOOK_URL="x")) is stored
+    assert "--save-total-throughput-timeseries" not in command.words(BOOK_URL="x", SERIES="")
+
+
 def test_llama_benchy_understands_every_shipped_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own parser takes the words: a flag that it does not know would end it."""
     config = pytest.importorskip("llama_benchy.config")
@@ -220,6 +237,7 @@ def test_llama_benchy_understands_every_shipped_cell(monkeypatch: pytest.MonkeyP
             assert parsed.pp_counts == [cell.pp]
             assert parsed.tg_counts == [cell.tg]
             assert parsed.num_runs == cell.runs
+            assert parsed.save_total_throughput_timeseries is (cell.concurrency == 1)
 
 
 def test_the_tokenizer_may_be_another_models() -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 
-from recipegen.bench.guard import Asked, MemoryGuard, asked_of, default_floor
+from recipegen.bench.guard import Asked, MemoryGuard, asked_of, default_floor, guard_of
 from recipegen.bench.host_sampler import Memory
+from recipegen.cli.servers import up_command
+from recipegen.errors import MeasurementFailed
+from tests.support.kits import small
 
 GIB = 1 << 30
 KIB = 1 << 20
@@ -158,3 +163,48 @@ def test_the_floor(total: float, floor: float) -> None:
 )
 def test_what_was_asked(flags: dict[str, object], total: int | None, weights: int | None, asked: Asked) -> None:
     assert asked_of(flags, total, weights) == asked
+
+
+def test_the_guard_of_a_server_kills_it_without_grace_and_then_says_so() -> None:
+    done: list[object] = []
+
+    class Stubborn:
+        def stop(self, grace_s: float | None = None) -> None:
+            done.append(grace_s)
+            raise RuntimeError("the daemon does not answer")
+
+    spec = small("vllm-prebuilt")
+    guard = guard_of(spec, spec.headline, cast(Any, Stubborn()), done.append)
+    with pytest.raises(RuntimeError, match="does not answer"):
+        guard._on_low("memory ran low")
+    assert done == [0, "memory ran low"]
+
+
+def test_up_watches_a_server_while_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = threading.Event()
+    graces: list[float | None] = []
+
+    class Loading:
+        note, exit_code = "", -9
+
+        def start(self) -> None:
+            assert killed.wait(20)
+
+        def stop(self, grace_s: float | None = None) -> None:
+            graces.append(grace_s)
+            killed.set()
+
+        def alive(self) -> bool:
+            return False
+
+        def log_tail(self, lines: int) -> str:
+            return ""
+
+    monkeypatch.setattr("recipegen.runners.plan.server_of", lambda plan, runner: Loading())
+    monkeypatch.setattr("recipegen.runners.plan.require_models", lambda spec, variant, options: None)
+    monkeypatch.setattr("recipegen.bench.guard.read_memory", lambda root=None: Memory(120 * GIB, GIB, 0, 0))
+    root = Path(__file__).parents[2]
+    done = CliRunner().invoke(up_command, ["smoke-llamacpp", "--runner", "local", "--root", str(root)])
+    assert graces[0] == 0
+    assert "memory ran low: 1.0 GiB of 120.0 GiB were available" in done.output
+    assert isinstance(done.exception, MeasurementFailed)

@@ -5,23 +5,42 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recipegen.cli.compare import _figure
 from recipegen.errors import EXIT_FINDINGS, RecipegenError, SpecError
 from recipegen.files import sha256_file
 from recipegen.publish.entry import IndexEntry
+from recipegen.publish.figures import with_interval
 from recipegen.publish.index import BEGIN, END, build_index
+from recipegen.publish.listing import list_runs
 from recipegen.publish.results_page import build_results_page
 from recipegen.results.report import ReportCell
 from recipegen.results.store import RunWriter, iter_runs, new_run
+from recipegen.stats.summary import describe
 from tests.unit.results_factory import NOBODY, benchmark, published, real_report, report, write_json
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "results"
 CELL = "prose-pp2048-tg128-d0-c1"
+COLUMNS = [
+    "recipe",
+    "model",
+    "quant",
+    "method",
+    "tg",
+    "pp",
+    "quality",
+    "agents",
+    "published",
+    "hardware",
+    "date",
+    "status",
+]
 GB10 = {"gpus": [{"name": "NVIDIA GB10"}]}
 H100 = {"gpus": [{"name": "NVIDIA H100 80GB HBM3"}]}
 
@@ -109,9 +128,8 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 def row(one: IndexEntry) -> dict[str, str]:
-    columns = ("recipe", "model", "quant", "method", "tg", "pp", "quality", "published", "hardware", "date", "status")
     (cells,) = rows(build_index([one])).values()
-    return dict(zip(columns, cells, strict=True))
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def golden(name: str, text: str) -> None:
@@ -162,10 +180,43 @@ def test_warm_median_and_n(tmp_path: Path) -> None:
     measured(one, shown=benchmark(tgs=[1.0, 10.0, 20.0, 30.004], pps=[1.0, 100.0]))
     got = row(one)
     assert (got["tg"], got["pp"]) == (
-        "20.00 (10.00–30.00, n=3, few-samples)",
+        "20 (10.0–30.0, n=3, few-samples)",
         "100.00 (n=1, few-samples)",
     )
     assert (got["date"], got["hardware"], got["published"]) == ("2026-11-21", "DGX Spark (GB10)", "–")
+
+
+@pytest.mark.parametrize(
+    ("median", "low", "high", "shown"),
+    [
+        (36.12, 35.47, 36.77, "36.1 (35.47–36.77)"),  # give or take 0.65
+        (36.12, 36.05, 36.19, "36.12 (36.05–36.19)"),
+        (42.976, 42.975, 42.977, "42.98 (42.98–42.98)"),
+        (42.976, 42.976, 42.976, "42.98 (42.98–42.98)"),
+        (49.64, 47.78, 56.84, "50 (47.8–56.8)"),
+        (103.6, 81.98, 180.37, "100 (82–180)"),
+        (7022.39, 6900.82, 8284.53, "7000 (6900–8280)"),
+        (7578.57, 5576.23, 7830.19, "7600 (5580–7830)"),  # give or take 1127: 8000 would lie outside
+        (10.45, 10.45, 17.65, "10.45 (10.45–17.65)"),  # 10 and 10.4 would, too
+        (2871.24, 2868.1, 2874.9, "2871 (2868.1–2874.9)"),
+        (0.4, 0.1, 60.1, "0.4 (0.10–60.10)"),
+    ],
+)
+def test_a_figure_has_no_digits_that_its_interval_does_not_carry(
+    median: float, low: float, high: float, shown: str
+) -> None:
+    known = replace(describe([1.0, 2.0, 3.0]), median=median, low=low, high=high)
+    assert with_interval(known) == shown
+    assert with_interval(describe([36.123])) == "36.12"
+
+
+def test_index_results_page_and_listing_round_alike(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    measured(one, shown=benchmark(tgs=[1.0, 35.47, *[36.12] * 3, 36.77]))
+    assert row(one)["tg"].startswith("36.1 (35.47–36.77, n=5")
+    assert "| 36.1 (35.47–36.77) | 36.1 | 0.41 |" in build_results_page(one, iter_runs(one.folder))
+    (run,) = list_runs(one.folder)[0]
+    assert _figure(run.cells[0].figures["tg"]) == ("36.1", "35.47 to 36.77")
 
 
 def test_a_real_report(tmp_path: Path) -> None:
@@ -174,8 +225,8 @@ def test_a_real_report(tmp_path: Path) -> None:
     measured(one, shown=benchmark(pp=128), raw=raw)
     got = row(one)
     assert (got["tg"], got["pp"]) == (
-        "103.60 (81.98–180.37, n=29, wide-interval)",
-        "847.14 (835.01–855.15, n=29, pp128)",
+        "100 (82–180, n=29, wide-interval)",
+        "847 (835.0–855.1, n=29, pp128)",
     )
     assert got["published"] == "tg128 [102.05](https://example.org/result) ¹"
 
@@ -210,7 +261,7 @@ def test_without_facts_the_machines_name_tells(tmp_path: Path, machine: str, own
     one = entry(tmp_path)
     measured(one, machine=machine, host=None, origin="collected")
     got = row(one)
-    assert got["tg"] == "41.00 (40.00–42.00, n=3, few-samples, collected)"
+    assert got["tg"] == "41.0 (40.00–42.00, n=3, few-samples, collected)"
     assert ("measured on" not in got["hardware"]) is own
 
 
@@ -218,15 +269,24 @@ def test_other_shapes_say_so(tmp_path: Path) -> None:
     one = entry(tmp_path)
     measured(one, shown=benchmark(pp=512, tg=32, depth=4096, concurrency=4))
     got = row(one)
-    assert got["tg"] == "41.00 (40.00–42.00, n=3, few-samples, tg32, c4, d4096)"
-    assert got["pp"] == "950.00 (900.00–1000.00, n=3, few-samples, pp512, c4, d4096)"
+    assert got["tg"] == "41.0 (40.00–42.00, n=3, few-samples, tg32, c4, d4096)"
+    assert got["pp"] == "950 (900–1000, n=3, few-samples, pp512, c4, d4096)"
 
 
 def test_a_metric_without_samples(tmp_path: Path) -> None:
     one = entry(tmp_path)
     measured(one, shown=benchmark(tg_throughput=None))
-    assert (row(one)["tg"], row(one)["pp"]) == ("–", "950.00 (900.00–1000.00, n=3, few-samples)")
-    assert "| 0/3/3 | – | – | – | 950.00 (900.00–1000.00) |" in build_results_page(one, iter_runs(one.folder))
+    assert (row(one)["tg"], row(one)["pp"]) == ("–", "950 (900–1000, n=3, few-samples)")
+    assert "| 0/3/3 | – | – | – | 950 (900–1000) |" in build_results_page(one, iter_runs(one.folder))
+
+
+def test_what_the_servers_counters_did_not_say_is_told(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    folder = measured(one)
+    record = json.loads((folder / "run.json").read_text())
+    record["cells"][0]["server_note"] = "the server's counters were not seen | why"
+    (folder / "run.json").write_text(json.dumps(record))
+    assert f"- {CELL}: the server's counters were not seen \\| why" in build_results_page(one, [folder])
 
 
 def test_several_requests_at_a_time_show_their_share(tmp_path: Path) -> None:
@@ -234,7 +294,7 @@ def test_several_requests_at_a_time_show_their_share(tmp_path: Path) -> None:
     shares = {"mean": 11.0, "std": 1.0, "values": [2.0, 10.0, 11.0, 12.0]}
     measured(one, shown=benchmark(concurrency=4, tg_req_throughput=shares))
     page = build_results_page(one, iter_runs(one.folder))
-    assert "each of the 4 requests decodes at 11.00 (10.00–12.00) tok/s" in page
+    assert "each of the 4 requests decodes at 11.0 (10.00–12.00) tok/s" in page
     assert "each of the" not in build_results_page(one, [measured(one, hour=9)])
 
 
@@ -250,7 +310,7 @@ def test_a_server_that_answers_nonsense_makes_no_row_and_is_named(tmp_path: Path
     measured(one, quality={"verdict": "fail", "checks": []})
     assert (row(one)["tg"], row(one)["quality"]) == ("not measured", "fail")
     measured(one, hour=6, quality={"verdict": "pass", "checks": []})
-    assert (row(one)["tg"][:5], row(one)["quality"]) == ("41.00", "pass")
+    assert (row(one)["tg"][:4], row(one)["quality"]) == ("41.0", "pass")
 
 
 def test_published_figures_prefer_the_headline_cells_shape(tmp_path: Path) -> None:
@@ -267,7 +327,7 @@ def test_published_figures_never_stand_among_measured_ones(tmp_path: Path) -> No
 def test_alike_conditions_share_a_note(tmp_path: Path) -> None:
     entries = [entry(tmp_path, f"r{n:02}", published=(published(corpus=f"text {n % 11}"),)) for n in range(22)]
     text = build_index(entries)
-    assert rows(text)["r10"][7].endswith(" ¹¹") and rows(text)["r21"][7].endswith(" ¹¹")
+    assert rows(text)["r10"][8].endswith(" ¹¹") and rows(text)["r21"][8].endswith(" ¹¹")
     assert text.count("not measured here:") == 11
 
 
@@ -297,7 +357,7 @@ def test_hostile_words_stay_in_their_cell(tmp_path: Path, words: str) -> None:
         build_index([entry(tmp_path, published=(published(),))], "before\n").split("\n")
     )
     (cells,) = rows(text).values()
-    assert len(cells) == 11
+    assert len(cells) == len(COLUMNS)
     assert [line.strip() for line in text.splitlines()].count(END) == 1
     assert not re.search(r"<(?!!-- recipegen:index:(begin|end) -->)", text)
     assert not re.search("[\u202a-\u202e\u200e\u200f\u2028]", text)
@@ -314,7 +374,7 @@ def test_a_hostile_folder_of_results(tmp_path: Path) -> None:
     folder = measured(one, machine="h100", host=H100)
     folder.parent.rename(folder.parent.with_name("a | [b](c)\n<d>"))
     (cells,) = rows(build_index([one])).values()
-    assert len(cells) == 11 and cells[8].startswith("DGX Spark (GB10), measured on a \\|")
+    assert len(cells) == len(COLUMNS) and cells[9].startswith("DGX Spark (GB10), measured on a \\|")
     page = build_results_page(one, iter_runs(one.folder))
     assert "results/a%20%7C%20%5Bb%5D%28c%29%0A%3Cd%3E/" in page
 

@@ -218,6 +218,22 @@ def test_what_a_run_is_judged_by(tmp_path: Path) -> None:
     assert "tg" not in cell_metrics(runs[-1].parent, lost, "")
 
 
+def test_the_servers_counters_of_the_cell_say_its_acceptance_before_the_log(tmp_path: Path) -> None:
+    log = "SpecDecoding metrics: Mean acceptance length: 2.72, … Avg Draft acceptance rate: 86.1%\n"
+    cell: Any = {
+        "pp": 128, "tg": 128, "depth": 0, "concurrency": 1, "runs": 3, "failed_requests": 0,
+        "status": "failed", "file": None, "metrics": "cell.metrics.json",
+    }  # fmt: skip
+    stored = tmp_path / "cell.metrics.json"
+    derived: dict[str, float | None] = {"acceptance": 0.5, "acceptance_length": 3.0}
+    stored.write_text(json.dumps({"format": "recipegen-metrics/1", "derived": derived}))
+    found = cell_metrics(tmp_path, cell, log)
+    assert (found["acceptance"], found["acceptance_length"]) == (0.5, 3.0)
+    for nothing in ({"acceptance": None, "acceptance_length": None}, [], None):
+        stored.write_text(json.dumps({"format": "recipegen-metrics/1", "derived": nothing}))
+        assert cell_metrics(tmp_path, cell, log)["acceptance"] == pytest.approx(0.861)
+
+
 def test_a_run_is_judged_by_its_log_and_its_figures(tmp_path: Path) -> None:
     run_file = sorted((ROOT / "recipes" / "smoke-vllm-cpu" / "results").glob("*/*/run.json"))[-1]
     folder = tmp_path / "run"

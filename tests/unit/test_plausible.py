@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from recipegen.bench.verdicts import judge_run
 from recipegen.complete import complete
 from recipegen.errors import SpecError
 from recipegen.files import sha256_file
@@ -26,8 +28,9 @@ from recipegen.plausible import (
     limits_of,
     verdicts,
 )
+from recipegen.plausible.record import put_verdicts
 from recipegen.plausible.verdict import judgement
-from recipegen.results.store import RunWriter, new_run
+from recipegen.results.store import RunWriter, load_run, new_run
 from recipegen.spec.completed import Spec
 from recipegen.spec.model import Recipe
 from tests.unit.results_factory import NOBODY, benchmark, metric, real_report, report, write_json
@@ -45,7 +48,10 @@ def cell(
     """A cell whose samples are `n` times the same, or as listed."""
     tgs = tg if isinstance(tg, list) else [tg] * n
     pps = pp if isinstance(pp, list) else [pp] * n
-    return benchmark(tgs=tgs, pps=pps, **other) | ({"prompt_size": size} if size else {})
+    made = benchmark(tgs=tgs, pps=pps, **other) | ({"prompt_size": size} if size else {})
+    if made["concurrency"] > 1 and "ttfr" not in other:
+        made["ttfr"] = metric(made["ttfr"]["values"] * made["concurrency"])  # one of each request
+    return made
 
 
 def codes(found: Judgement) -> list[str]:
@@ -85,6 +91,23 @@ ODD: list[tuple[str, dict[str, Any], Limits, dict[str, Any], str, list[str]]] = 
         "plausible",
         [],
     ),
+    (
+        "fewer streams than asked for, seen by the driver",
+        cell(30.0, concurrency=4, tg_req_throughput=metric([10.0] * 30)),
+        AR,
+        {"failed_requests": 3},
+        "mixed",
+        ["failed-requests"],
+    ),
+    (
+        "fewer streams than asked for, seen in the samples",
+        cell(30.0, concurrency=4, tg_req_throughput=metric([10.0] * 30), ttfr=metric([1500.0] * 119)),
+        AR,
+        {},
+        "mixed",
+        ["failed-requests"],
+    ),
+    ("lost samples of one stream", cell(), AR, {"failed_requests": 2}, "plausible", []),
     (
         "one of several above",
         cell(100.0, concurrency=4, tg_req_throughput=metric([25.0] * 30)),
@@ -582,3 +605,67 @@ def test_a_baseline_of_others_that_is_none(dense: Spec) -> None:
         found = judge_figure(dense, "ar", tg=figures["tg_median_warm"], context=256)
         assert found.verdict == "too-fast"
         assert "the server speculates and the recipe does not say so" in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("server_part", "note"),
+    [
+        (
+            {"endpoint": False, "reason": "/metrics answers with status 404"},
+            "the server's counters were not seen (/metrics answers with status 404): acceptance, cache hits and the "
+            "server's own speed are not known",
+        ),
+        ({"endpoint": False, "reason": None}, "the server's counters were not seen: acceptance"),
+        ({"endpoint": True, "resets": 1}, "the server's counters began anew once in this cell: it was restarted"),
+        ({"endpoint": True, "resets": 2}, "began anew 2 times"),
+        ({"endpoint": True, "resets": 0}, None),
+        ({"resets": "many", "endpoint": "no"}, None),
+        ([], None),
+    ],
+)
+def test_a_server_without_counters_or_restarted_is_told(server_part: Any, note: str | None) -> None:
+    judged = judge_cell(cell(), AR, metrics={"format": "recipegen-metrics/1", "server": server_part})
+    assert judged.verdict == "plausible"
+    told = [one for one in judged.notes if "counters" in one]
+    assert len(told) == (note is not None)
+    assert note is None or note in told[0]
+
+
+def test_lost_samples_are_told_in_words() -> None:
+    assert "1 request failed: its sample is missing" in judge_cell(cell(), AR, failed_requests=1).notes
+    streams = cell(30.0, concurrency=4, tg_req_throughput=metric([10.0] * 30))
+    (finding,) = judge_cell(streams, AR, failed_requests=3).findings
+    assert finding.text.startswith("3 requests failed of 4 at a time")
+
+
+def test_the_verdicts_of_a_whole_run_go_into_its_record(dense: Spec, tmp_path: Path) -> None:
+    run = run_of(tmp_path, ("prose", "on", cell(pp=700.0)), ("prose", "off", cell(pp=2500.0)))
+    record = load_run(run)
+    for one in record["cells"][:2]:
+        # As each cell was judged by itself, before there was another.
+        one["verdict"] = {"verdict": "plausible", "reasons": []}
+    record["cells"][0]["failed_requests"] = 1
+    changed = put_verdicts(dense, run, record)
+    assert [one.cell for one in changed] == ["prose-think-on", "prose-think-off"]
+    first, second, failed = record["cells"]
+    assert first["verdict"]["verdict"] == "plausible" and "1 request failed" in str(first["verdict"]["reasons"])  # type: ignore[index]
+    assert second["verdict"]["verdict"] == "too-fast" and "3.6 times" in second["verdict"]["reasons"][0]  # type: ignore[index]
+    assert failed.get("verdict") is None
+    assert put_verdicts(dense, run, record) == []
+
+
+def test_after_the_last_cell_the_whole_run_is_judged_and_new_doubt_told(dense: Spec, tmp_path: Path) -> None:
+    run = run_of(tmp_path, ("prose", "on", cell(pp=700.0)), ("prose", "off", cell(pp=2500.0)))
+    record = load_run(run)
+    for one in record["cells"][:2]:
+        one["verdict"] = {"verdict": "plausible", "reasons": []}
+    writer = RunWriter.resumed(tmp_path, run, record, NOBODY)
+    told: list[str] = []
+    judge_run(dense, writer, cast(Any, SimpleNamespace(note=told.append)))
+    assert len(told) == 1 and told[0].startswith("prose-think-off: too-fast: 2,500 tok/s of prefill is 3.6 times")
+    stored = load_run(run)["cells"]
+    assert [(one.get("verdict") or {}).get("verdict") for one in stored] == ["plausible", "too-fast", None]
+    (run / "prose-think-on.json").write_text("{}")
+    judge_run(dense, writer, cast(Any, SimpleNamespace(note=told.append)))
+    assert "not judged beside each other" in told[-1] and "prose-think-on.json" in told[-1]
+    assert load_run(run)["cells"] == stored

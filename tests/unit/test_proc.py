@@ -358,3 +358,29 @@ def test_child_env_puts_extras_over_our_own(monkeypatch: pytest.MonkeyPatch) -> 
     assert env["ONE"] == "2"
     assert env["PATH"] == os.environ["PATH"]
     assert os.environ["ONE"] == "1"
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64, 1000])
+def test_a_text_in_pieces_loses_the_same_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    monkeypatch.setattr(proc, "_PIECE", piece)
+    text = (
+        "serving --api-key sk-aaaaaaaa\n--api-key\nsk-bbbbbbbb\nplain\n--token \n \n'sk cc'\nx=my-secret-value\n"
+        "a longer line that holds my-secret-value and --password=dddd\n\nthe end, --token"
+    )
+    path = tmp_path / "log"
+    path.write_text(text)
+    redacted = proc.redactor({"MY_API_KEY": "my-secret-value"})
+    pieces = list(proc.redactable(path))
+    assert "".join(pieces) == text
+    assert "".join(map(redacted, pieces)) == redacted(text)
+    assert "sk" not in redacted(text) and "secret-value" not in redacted(text) and "dddd" not in redacted(text)
+
+
+def test_a_line_without_an_end_comes_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proc, "_PIECE", 10)
+    monkeypatch.setattr(proc, "_LONGEST_LINE", 40)
+    path = tmp_path / "log"
+    path.write_text("word " * 20 + "--token abcdefgh " + "x" * 100)
+    pieces = list(proc.redactable(path))
+    assert max(map(len, pieces)) <= 50
+    assert "abcdefgh" not in "".join(map(proc.redact, pieces))

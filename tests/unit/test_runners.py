@@ -156,6 +156,17 @@ def test_a_server_that_ignores_sigterm_is_killed_with_its_children(
     assert all(gone(pid) for pid in pids)
 
 
+def test_a_server_that_is_deaf_to_sigterm_is_killed_without_grace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "GRACE_S", 600)
+    server = LocalServer(plan_for(tmp_path, "--stubborn"))
+    with server:
+        wait_ready(server, server.plan, silent)
+        server.stop(grace_s=0)
+        assert server.exit_code == -signal.SIGKILL
+
+
 def test_stop_is_harmless_when_repeated_or_never_started(tmp_path: Path) -> None:
     plan = plan_for(tmp_path)
     never = LocalServer(plan)

@@ -17,7 +17,8 @@ import pytest
 from recipegen.bench import prometheus
 from recipegen.bench.host_sampler import parse_gpu_lines, parse_memory
 from recipegen.bench.prometheus import NoMetrics, fetch, parse
-from recipegen.bench.sampler import MOST_POINTS, Sampler, Series, derive, in_flight, write_metrics
+from recipegen.bench.sampler import MOST_POINTS, Sampler, write_metrics
+from recipegen.bench.series import Series, derive, in_flight
 from recipegen.engines import engine, engine_names
 
 VLLM = engine("vllm").metric_names
@@ -41,6 +42,7 @@ def vllm_page(
     running: float = 1,
     kv: float = 0.25,
     drafts: float | None = None,
+    ended: float = 0,
     rank: int = 0,
 ) -> str:
     """A page of vLLM 0.32, cut down, with neighbours whose names begin alike."""
@@ -61,6 +63,8 @@ def vllm_page(
         f"vllm:prompt_tokens_total{{{labels}}} {prompt}",
         f'vllm:prompt_tokens_by_source_total{{{labels},source="local"}} 999.0',
         f"vllm:generation_tokens_total{{{labels}}} {tokens}",
+        f'vllm:request_success_total{{{labels},finished_reason="stop"}} 0.0',
+        f'vllm:request_success_total{{{labels},finished_reason="length"}} {ended}',
         f'vllm:time_to_first_token_seconds_bucket{{{labels},le="0.001"}} 0.0',
         f'vllm:time_to_first_token_seconds_bucket{{{labels},le="0.5"}} {tokens}',
         f'vllm:time_to_first_token_seconds_bucket{{{labels},le="+Inf"}} {tokens + 1}',
@@ -139,6 +143,7 @@ def test_the_wanted_series_are_read_and_ranks_added_up() -> None:
         "prefix_hits": 11,
         "prompt_tokens": 44,
         "generation_tokens": 111,
+        "ended": 0,
     }
     assert look.parts["ttft_s", "0.5"] == 111
     assert look.parts["ttft_s", "count"] == 113
@@ -186,9 +191,72 @@ def test_in_flight_speed_of_a_known_schedule() -> None:
     busy = [at <= 5 or at >= 15 for at in range(21)]
     tokens = [40.0 * (min(at, 5) + max(at - 15, 0)) for at in range(21)]
     running = [1.0 if one else 0.0 for one in busy]
-    assert in_flight(t, running, tokens, 3) == 40
+    assert in_flight(t, running, tokens, [0.0] * 21, 3) == 40
     # Over wall time it would be half of that: 400 tokens in 20 s.
-    assert in_flight(t, [1.0] * 21, tokens, 3) == 20
+    assert in_flight(t, [1.0] * 21, tokens, [0.0] * 21, 3) == 20
+
+
+def schedule(busy_s: float, pause_s: float, rate: float, seconds: int) -> list[tuple[float, float, float, float]]:
+    """Looks every second at a server that answers one request after another: s, running, tokens, ended."""
+    looks = []
+    for at in range(seconds):
+        whole, part = divmod(at + 0.1, busy_s + pause_s)
+        looks.append((float(at), float(part < busy_s), rate * (whole * busy_s + min(part, busy_s)), whole))
+    return looks
+
+
+def test_pauses_between_requests_that_are_shorter_than_a_look_do_not_count() -> None:
+    """200 tok/s for 0.5 s, then 0.25 s of nothing: at many looks a request runs, and the pauses lie between them."""
+    series = Series()
+    for at, running, tokens, ended in schedule(0.5, 0.25, 200, 30):
+        series.add(at, parse(vllm_page(tokens=tokens, running=running, ended=ended), VLLM))
+    assert sum(value == 1 for value in series.of("running")) > 15
+    # No window is known to be free of a pause: no figure, rather than 150 tok/s.
+    assert derive(series, 3)["inflight_tg_tok_s"] is None
+
+
+def test_the_engines_own_seconds_give_the_speed_of_short_requests() -> None:
+    series = Series()
+    for at, running, tokens, ended in schedule(0.5, 0.25, 200, 30):
+        page = vllm_page(tokens=tokens, running=running, ended=ended)
+        # 101 tokens an answer: the first one is the prefill's, and takes 0.1 s.
+        page += (
+            f"vllm:request_generation_tokens_sum {101 * ended}\nvllm:request_decode_time_seconds_sum {0.5 * ended}\n"
+            f"vllm:request_prompt_tokens_sum {64 * ended}\nvllm:request_prefill_time_seconds_sum {0.1 * ended}\n"
+        )
+        series.add(at, parse(page, VLLM))
+    derived = derive(series, 3)
+    assert derived["inflight_basis"] == "engine seconds"
+    assert derived["inflight_tg_tok_s"] == pytest.approx(200)
+    assert derived["inflight_pp_tok_s"] == pytest.approx(640)
+
+
+def test_the_warm_up_is_in_no_sum_and_no_speed() -> None:
+    """Ten seconds at 5 tok/s without a draft accepted, then ten at 40 tok/s with all of them."""
+    series = Series()
+    for at in range(21):
+        warm = max(at - 10, 0)
+        page = vllm_page(tokens=5 * min(at, 10) + 40 * warm, drafts=warm, prompt=warm)
+        page = page.replace("spec_decode_num_draft_tokens_total", "ignored") + (
+            f"vllm:spec_decode_num_draft_tokens_total {3 * warm + 7 * min(at, 10)}\n"
+        )
+        series.add(at, parse(page, VLLM), begins=at == 10)
+    derived = derive(series, 3)
+    assert (derived["inflight_tg_tok_s"], derived["acceptance"]) == (40, 1)
+    assert len(series.of("running")) == 21
+
+
+def test_what_counts_begins_with_a_look_after_the_warm_up() -> None:
+    with serving(lambda n: page_of(tokens=10 * n)) as url, Sampler(url, VLLM, interval_s=600) as sampler:
+        assert sampler.data()["server"]["measuring_from"] is None
+        sampler.measuring()
+        sampler.measuring()
+        while len(sampler._series.t) < 2:
+            time.sleep(0.01)
+    data = sampler.data()["server"]
+    assert data["series"]["generation_tokens"] == [0, 10, 20]
+    assert data["measuring_from"] == pytest.approx(data["series"]["t"][1])
+    assert sampler._series.gain("generation_tokens") == 10
 
 
 @pytest.mark.parametrize(
@@ -207,7 +275,31 @@ def test_in_flight_speed_of_a_known_schedule() -> None:
     ],
 )
 def test_windows(t: list[float], running: list[float], counter: list[float], speed: float | None) -> None:
-    assert in_flight(t, running, counter, 3) == speed
+    assert in_flight(t, running, counter, [0.0] * len(t), 3, least=1) == speed
+
+
+@pytest.mark.parametrize(
+    ("running", "ended", "speed"),
+    [
+        ([1, 1, 1], [0, 0, 0], 10),
+        ([1, 1, 1], [0, 1, 1], 10),  # the first window: the one that ran has ended
+        ([1, 1, 1], [0, 1, 2], None),
+        ([3, 3, 3], [0, 2, 4], 10),  # one of three ran all the time, whatever the others did
+        ([3, 3, 3], [0, 3, 6], None),
+        ([1, 1, 1], [5, None, 5], None),
+        ([1, 1, 1], [5, 0, 0], 10),  # a reset
+    ],
+)
+def test_windows_in_which_nothing_may_have_run(
+    running: list[float], ended: list[float | None], speed: float | None
+) -> None:
+    assert in_flight([0, 1, 2], running, [0, 10, 20], ended, 3, least=1) == speed
+
+
+def test_few_windows_give_no_figure() -> None:
+    counter = [10.0 * at for at in range(6)]
+    assert in_flight(list(range(6)), [1] * 6, counter, [0] * 6, 3) == 10
+    assert in_flight(list(range(5)), [1] * 5, counter[:5], [0] * 5, 3) is None
 
 
 def test_a_run_is_sampled_from_its_start_to_its_end() -> None:
@@ -222,7 +314,8 @@ def test_a_run_is_sampled_from_its_start_to_its_end() -> None:
         0,
     )
     assert server["series"]["generation_tokens"] == [10 * n for n in range(looks)]
-    assert {len(values) for values in server["series"].values()} == {looks}
+    assert {len(values) for values in server["series"].values() if values} == {looks}
+    assert server["series"]["generation_seconds"] == []  # not on this page
     gained = looks - 1
     assert server["accepted_per_position"] == [gained * share for share in (1, 0.5, 0.25, 0.125)]
     assert server["histograms"]["ttft_s"] == {
@@ -245,14 +338,15 @@ def test_idle_time_between_requests_is_not_in_the_speed() -> None:
     def page(number: int) -> Page:
         at = time.monotonic() - began
         whole, part = divmod(at, 0.4)
-        return page_of(tokens=200 * (whole * 0.2 + min(part, 0.2)), running=float(part < 0.2))
+        ended = whole + (part >= 0.2)
+        return page_of(tokens=200 * (whole * 0.2 + min(part, 0.2)), running=float(part < 0.2), ended=ended)
 
     speed = sampled(page, 120)["derived"]["inflight_tg_tok_s"]
     assert speed == pytest.approx(200, rel=0.1)
 
 
 def test_a_counter_that_is_reset_splits_the_run() -> None:
-    data = sampled(lambda n: page_of(tokens=1000 + 10 * n if n < 4 else 10 * (n - 4), drafts=n if n < 4 else n - 4), 8)
+    data = sampled(lambda n: page_of(tokens=1000 + 10 * n if n < 4 else 10 * (n - 4), drafts=n if n < 4 else n - 4), 12)
     looks = len(data["server"]["series"]["t"])
     assert data["server"]["resets"] == 1
     assert data["server"]["histograms"]["ttft_s"]["count"] == 10 * (looks - 2)
@@ -266,6 +360,16 @@ def test_a_figure_that_is_missing_once_is_no_reset_and_counts_once() -> None:
         text = "vllm:num_requests_running 1\n" + ("" if tokens is None else f"vllm:generation_tokens_total {tokens}\n")
         series.add(at, parse(text, VLLM))
     assert (series.resets, series.gain("generation_tokens")) == (0, 30)
+
+
+def test_a_restarted_server_whose_counters_overtook_the_old_ones_is_told_by_its_process() -> None:
+    """100, then failed looks, a restart and 150 more: the counter only ever rises."""
+    series = Series()
+    for at, (began, tokens) in enumerate([(1e9, 90), (1e9, 100), (1e9 + 50, 150), (1e9 + 50, 160)]):
+        text = f"vllm:num_requests_running 1\nvllm:generation_tokens_total {tokens}\n"
+        series.add(at, parse(text + f"process_start_time_seconds {began}\n", VLLM))
+    assert (series.resets, series.gain("generation_tokens")) == (1, 20)
+    assert "process_start" not in {name for name, _ in series.gained}
 
 
 def test_counters_that_come_up_later_began_at_nothing() -> None:
@@ -294,7 +398,6 @@ def test_llama_cpp_counts_at_the_end_of_a_request() -> None:
     series = Series()
     for at, (ended, running) in enumerate([(0, 0), (0, 1), (0, 1), (0, 1), (1, 0), (1, 0), (1, 1), (2, 0)]):
         series.add(at, parse(llama_page(ended, running), LLAMA))
-    assert in_flight(series.t, series.of("running"), series.of("generation_tokens"), 3) == 0
     derived = derive(series, 3)
     assert derived["inflight_tg_tok_s"] == pytest.approx(40)
     assert derived["inflight_pp_tok_s"] == pytest.approx(600)
@@ -467,6 +570,27 @@ def test_gpu_lines() -> None:
     assert parse_gpu_lines("NVIDIA-SMI has failed\n", datetime(2026, 11, 21)) is None
 
 
+def test_gpus_that_are_not_counted_from_0_are_told_apart_by_round() -> None:
+    lines = "".join(
+        f"2026/11/21 12:00:{second:02}.50{gpu}, {gpu}, {2400 + second}, 60, 10\n" for second in (1, 6) for gpu in (1, 2)
+    )
+    lines += "2026/11/21 12:00:11.502, 2, 2411, 60, nan\n"  # the line of GPU 1 was lost
+    assert parse_gpu_lines(lines, datetime(2026, 11, 21, 12, 0, 0)) == {
+        "t": [1.5, 6.5, 11.5],
+        "sm_clock_mhz": [2401, 2406, 2411],
+        "temperature_c": [60, 60, 60],
+        "power_w": [20, 20, None],
+    }
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "NaN", "[N/A]"])
+def test_a_gpus_figure_that_is_none_can_be_stored(text: str, tmp_path: Path) -> None:
+    gpu = parse_gpu_lines(f"2026/11/21 12:00:01.500, 0, 2400, 60, {text}\n", datetime(2026, 11, 21, 12))
+    assert gpu is not None and gpu["power_w"] == [None]
+    data = {"server": {"series": {"t": []}}, "host": {"t": [], "gpu": gpu}}
+    assert "2400" in (tmp_path / write_metrics(tmp_path, "cell", data)).read_text()
+
+
 def test_a_gpu_is_watched_by_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "nvidia-smi"
     program.write_text(
@@ -481,6 +605,24 @@ def test_a_gpu_is_watched_by_one_process(tmp_path: Path, monkeypatch: pytest.Mon
     gpu = sampler.data()["host"]["gpu"]
     assert (gpu["sm_clock_mhz"], gpu["temperature_c"], gpu["power_w"]) == ([2411], [61], [None])
     assert "-l 5" in (tmp_path / "nvidia-smi.argv").read_text()
+
+
+def test_ctrl_c_in_the_first_look_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text('#!/bin/sh\necho $$ >"$0.pid.new"; mv "$0.pid.new" "$0.pid"\nexec sleep 600\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    pid = tmp_path / "nvidia-smi.pid"
+
+    def interrupted(text: str) -> None:
+        while not pid.exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recipegen.bench.sampler.fetch", interrupted)
+    with pytest.raises(KeyboardInterrupt), Sampler("http://127.0.0.1:1", VLLM):
+        pytest.fail("never entered")
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 
 def test_the_page_is_cut_down_before_it_is_parsed() -> None:

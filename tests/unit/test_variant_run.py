@@ -162,6 +162,7 @@ class Box:
         self.note = ""
         self.exit_code = -9
         self.asked: list[str] = []
+        self.judged: list[int] = []
 
     # A server, as runners have them.
 
@@ -220,6 +221,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(variant_run, "wait_ready", lambda *_: 1.0)
         monkeypatch.setattr(variant_run, "runs_on", lambda *_: "sha256:1")
         monkeypatch.setattr(variant_run, "measure_cell", box.measure)
+        monkeypatch.setattr(
+            variant_run, "judge_run", lambda _spec, writer, _display: box.judged.append(len(writer.record["cells"]))
+        )
         monkeypatch.setattr(variant_run, "_docker_version", lambda: "20.10")
         monkeypatch.setattr(variant_run, "_guard", lambda *_: None)
         monkeypatch.setattr("recipegen.bench.gate.QualityGate", Gate)
@@ -245,6 +249,12 @@ def test_a_run_asks_before_and_after_its_cells(run: Any) -> None:
     assert (outcome.status, outcome.error, box.starts) == ("complete", None, 1)
     assert box.asked == ["before", "after"]
     assert load_run(outcome.folder)["engine"]["version"] == "0.32.0"
+
+
+def test_cells_are_judged_beside_each_other_after_the_last_one_whatever_ended_the_server(run: Any) -> None:
+    for fate in ({}, {CELLS[2].id: ("kills",)}):
+        _, box, _ = run(fate, retries=0)
+        assert box.judged == [3]
 
 
 def test_a_cell_that_fails_is_tried_again_and_the_rest_goes_on(run: Any) -> None:

@@ -19,7 +19,7 @@ from typing import Literal
 from recipegen import proc
 from recipegen.bench.events import CellProgress, Follower
 from recipegen.errors import RecipegenError
-from recipegen.files import read_bounded, sha256_bytes, write_atomic
+from recipegen.files import read_bounded, sha256_bytes, write_atomic, writing_atomic
 from recipegen.results.report import REPORT_LIMIT, ReportRefused, parse_report, refuse_unusable
 from recipegen.results.store import keep_numbered
 
@@ -170,13 +170,18 @@ def clean_log(log: Path, env: Mapping[str, str], names: Mapping[str, str]) -> No
     """Takes secrets, the home folder and our temporary names out of a log that goes into the repository."""
     if not log.exists():
         return
-    raw = log.read_text(encoding="utf-8", errors="replace")
-    text = raw
-    for path, name in names.items():
-        text = text.replace(path, name)
-    text = proc.redact(text, env)
-    if text != raw:
-        write_atomic(log, text)
+    redacted = proc.redactor(env)
+
+    def cleaned(text: str) -> str:
+        for path, name in names.items():
+            text = text.replace(path, name)
+        return redacted(text)
+
+    # Piece by piece, and only when there is something to take out: a server's log may be larger than the memory.
+    if any(cleaned(piece) != piece for piece in proc.redactable(log)):
+        with writing_atomic(log) as file:
+            for piece in proc.redactable(log):
+                file.write(cleaned(piece).encode())
 
 
 def _error_text(problem: str, log: Path, progress: CellProgress) -> str:

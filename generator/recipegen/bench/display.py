@@ -8,25 +8,16 @@ import time
 import unicodedata
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from recipegen.bench.events import CellProgress
+from recipegen.bench.time_left import PlannedCell, TimeLeft
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _REFRESH_S = 0.5
 """A table is drawn at most this often: drawing takes processor time that a CPU engine needs."""
-
-
-class PlannedCell(Protocol):
-    """What the display needs to know of a cell."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def runs(self) -> int: ...
 
 
 class Display:
@@ -82,19 +73,23 @@ class PlainDisplay(Display):
         self._stream = stream
         self._plan: list[str] = []
         self._finished_runs = 0
+        self._time = TimeLeft()
 
     def start(self, plan: Sequence[PlannedCell]) -> None:
-        self._plan = [cell.id for cell in plan]
+        self._plan, self._time = [cell.id for cell in plan], TimeLeft(plan)
         self._say(_count(len(plan), "cell"))
 
     def cell_started(self, cell: PlannedCell) -> None:
         self._finished_runs = 0
+        self._time.started(cell)
         self._say(f"{self._place(cell)}{cell.id}: {_count(cell.runs, 'run')}")
 
     def update(self, progress: CellProgress) -> None:
         if progress.finished_runs > self._finished_runs:
             self._finished_runs = progress.finished_runs
-            self._say(f"  {progress_line(progress)}")
+            left = self._time.seconds(progress)
+            all_cells = f", {duration(left)} for all cells" if left and self._time.cells_waiting else ""
+            self._say(f"  {progress_line(progress)}{all_cells}")
 
     def cell_done(self, cell: PlannedCell, summary_line: str) -> None:
         self._say(f"  {cell.id}: done, {summary_line}")
@@ -114,18 +109,22 @@ class PlainDisplay(Display):
 
 
 class JsonDisplay(Display):
-    """One JSON object a line for every call; `update` speaks once a run."""
+    """One JSON object a line for every call; `update` speaks once a run: `tg_tok_s` is that run's speed, `seconds_left`
+    the rest of its cell, `seconds_left_all_cells` of all."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._cell = ""
         self._finished_runs = 0
+        self._time = TimeLeft()
 
     def start(self, plan: Sequence[PlannedCell]) -> None:
+        self._time = TimeLeft(plan)
         self._say("start", cells=[{"id": cell.id, "runs": cell.runs} for cell in plan])
 
     def cell_started(self, cell: PlannedCell) -> None:
         self._cell, self._finished_runs = cell.id, 0
+        self._time.started(cell)
         self._say("cell_started", cell=cell.id, runs=cell.runs)
 
     def update(self, progress: CellProgress) -> None:
@@ -137,10 +136,13 @@ class JsonDisplay(Display):
             cell=self._cell,
             run=progress.finished_runs,
             runs=progress.runs,
+            tg_tok_s=progress.latest_rate,
             tg_median_tok_s=progress.median_rate,
             ttfr_ms=None if progress.ttfr_s is None else progress.ttfr_s * 1000,
             failed_requests=progress.failed_requests,
             seconds_left=progress.seconds_left(),
+            seconds_left_all_cells=self._time.seconds(progress),
+            cells_waiting=self._time.cells_waiting,
             acceptance=progress.server.get("acceptance"),
             used_bytes=progress.server.get("used_bytes"),
         )
@@ -173,23 +175,27 @@ class TerminalDisplay(Display):
         self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._rows: dict[str, tuple[str, str]] = {}
         self._current = ""
-        self._progress: CellProgress | None = None
+        self._time, self._left = TimeLeft(), ""
         self._drawn = 0.0
 
     def start(self, plan: Sequence[PlannedCell]) -> None:
+        self._time = TimeLeft(plan)
         self._rows = {cell.id: ("waiting", _count(cell.runs, "run")) for cell in plan}
         self._live.start()
         self._draw()
 
     def cell_started(self, cell: PlannedCell) -> None:
-        self._current, self._progress = cell.id, None
+        self._current = cell.id
+        self._time.started(cell)
         self._rows[cell.id] = ("running", "warming up")
         self._draw()
 
     def update(self, progress: CellProgress) -> None:
-        self._progress = progress
         if time.monotonic() - self._drawn >= _REFRESH_S:
-            self._rows[self._current] = ("running", progress_line(progress, time.time()))
+            now = time.time()
+            self._rows[self._current] = ("running", progress_line(progress, now))
+            left = self._time.seconds(progress, now)
+            self._left = f", {duration(left)} left" if left else ""
             self._draw()
 
     def cell_done(self, cell: PlannedCell, summary_line: str) -> None:
@@ -223,7 +229,8 @@ class TerminalDisplay(Display):
         styles = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red"}
         finished = sum(state in ("done", "failed") for state, _ in self._rows.values())
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for title in (f"cell ({finished} of {len(self._rows)})", "state", ""):
+        left = self._left if finished < len(self._rows) else ""
+        for title in (f"cell ({finished} of {len(self._rows)}{left})", "state", ""):
             table.add_column(title, no_wrap=True, overflow="ellipsis")
         for name in self._shown():
             state, text = self._rows[name]

@@ -202,6 +202,17 @@ class CellProgress:
         return self._current.rate() if self._current else None
 
     @property
+    def latest_rate(self) -> float | None:
+        """Decode speed of the running run in tok/s, of the last finished one until there is one."""
+        current = self.current_rate
+        return current if current is not None or not self._rates else self._rates[-1]
+
+    @property
+    def seconds_each(self) -> float | None:
+        """Mean time of the finished runs; None before the first has ended."""
+        return mean(self._seconds) if self._seconds else None
+
+    @property
     def fraction(self) -> float:
         """How much of the cell is done, from 0 to 1."""
         current = self._current.fraction() if self._current else 0.0
@@ -213,10 +224,10 @@ class CellProgress:
         Args:
             now: Unix seconds; the time of the latest event when None.
         """
-        if not self._seconds:
+        each = self.seconds_each
+        if each is None:
             return None
         elapsed = (self._last_ts if now is None else now) - self._current.started if self._current else 0.0
-        each = mean(self._seconds)
         left = self.runs - self.finished_runs
         return max(0.0, each * left - min(max(elapsed, 0.0), each)) if left > 0 else 0.0
 

@@ -1,5 +1,5 @@
-"""Watches the memory of this host while a server loads and runs, and calls for its end before the host freezes.
-Owns no server: what is done then is the caller's.
+"""Watches the memory of this host while a server loads and runs, and ends it before the host freezes. Owns the limit
+and the words; how a server is killed is its runner's.
 
 On a GB10 CPU and GPU share one memory. A server that takes more than there is does not fail with an error: the
 host stops answering, ssh included, and only a power cycle brings it back.
@@ -12,9 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from recipegen.bench.host_sampler import Memory, read_memory
+
+if TYPE_CHECKING:
+    from recipegen.runners.base import Server
+    from recipegen.spec.completed import Spec
 
 INTERVAL_S = 0.5
 CLOSE_INTERVAL_S = 0.1
@@ -71,6 +75,29 @@ def asked_of(flags: Mapping[str, Any], total_bytes: int | None, weights_bytes: i
 def default_floor(total_bytes: int) -> int:
     """The least that must stay available: 2 GiB, or 2 % of a large memory; on a small host a tenth of it."""
     return min(max(_LEAST_FLOOR, int(_FLOOR_SHARE * total_bytes)), total_bytes // 10)
+
+
+def guard_of(spec: Spec, variant: str, server: Server, say: Callable[[str], None]) -> MemoryGuard:
+    """A guard that kills the server of a variant on this host when memory runs low, and says why.
+
+    Without grace: at 10 GB/s the floor is gone in a third of a second, and a server that loads may not hear SIGTERM.
+
+    Args:
+        say: gets the text for the user, after the server was told to die.
+    """
+    memory = read_memory()
+    size_gb = spec.models[spec.variants[variant].model].size_gb
+    asked = asked_of(
+        spec.variants[variant].flags, memory.total if memory else None, int(size_gb * 1e9) if size_gb else None
+    )
+
+    def kill(text: str) -> None:
+        try:
+            server.stop(grace_s=0)
+        finally:
+            say(text)
+
+    return MemoryGuard(None, kill, asked=asked)
 
 
 class MemoryGuard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 import shutil
 import tempfile
@@ -116,6 +117,7 @@ def parse_gpu_lines(text: str, started: datetime) -> dict[str, list[Any]] | None
         t (s), sm_clock_mhz, temperature_c, power_w; None when no line can be read.
     """
     rounds: list[tuple[float, list[list[float | None]]]] = []
+    seen: set[int] = set()
     for row in csv.reader(text.splitlines()):
         try:
             stamp, index, *values = (cell.strip() for cell in row)
@@ -125,12 +127,15 @@ def parse_gpu_lines(text: str, started: datetime) -> dict[str, list[Any]] | None
             continue  # an error message, or a line that was cut when the process was ended
         if len(values) != len(_FIELDS) - 2:
             continue
-        if number == 0 or not rounds:
-            rounds.append((round(max(at, 0.0), 1), []))
+        # Not by the index 0, which a list of chosen GPUs may lack: lines of one round come together, and each GPU once.
+        if not rounds or number in seen or at - rounds[-1][0] > GPU_INTERVAL_S / 2:
+            rounds.append((at, []))
+            seen.clear()
+        seen.add(number)
         rounds[-1][1].append([_number(value) for value in values])
     if not rounds:
         return None
-    series: dict[str, list[Any]] = {"t": [at for at, _ in rounds]}
+    series: dict[str, list[Any]] = {"t": [round(max(at, 0.0), 1) for at, _ in rounds]}
     for column, (name, over) in enumerate((("sm_clock_mhz", min), ("temperature_c", max), ("power_w", sum))):
         told = [[row[column] for row in rows if row[column] is not None] for _, rows in rounds]
         series[name] = [round(over(values), 2) if values else None for values in told]  # type: ignore[operator]
@@ -142,4 +147,6 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:  # [N/A], [Not Supported], [Unknown Error]
         return None
+    if not math.isfinite(value):
+        return None  # JSON has no word for it
     return int(value) if value.is_integer() else value

@@ -14,6 +14,7 @@ from recipegen.files import read_bounded
 from recipegen.lint.finding import Finding, merged
 from recipegen.lint.run import lint_log, lint_result
 from recipegen.lint.subject import Recipe
+from recipegen.plausible.judge import metrics_of
 from recipegen.results.report import ReportCell, load_benchmark, metric_values
 from recipegen.results.store import SERVER_LOG, CellRecord, load_run
 from recipegen.stats import warm_median
@@ -72,14 +73,14 @@ def cell_metrics(run: Path, cell: CellRecord, log: str) -> dict[str, Any]:
     Returns:
         pp_tokens, tg_tokens, depth, concurrency, runs, failed_requests; of a cell that is done also tg and pp (tok/s,
         warm medians), ttfr (ms), n (samples after the first) and spread (largest over smallest warm tg); of a
-        speculative server acceptance (share of drafted tokens, 0 to 1) and acceptance_length (tokens), both
-        the mean of the log's lines.
+        speculative server acceptance (share of drafted tokens, 0 to 1) and acceptance_length (tokens): of this cell,
+        as the server's counters say, else the mean of the log's lines, which are of the whole run.
     """
     found: dict[str, Any] = {
         "pp_tokens": cell["pp"],
         "tg_tokens": cell["tg"],
         **{key: cell[key] for key in ("depth", "concurrency", "runs", "failed_requests")},
-        **dict(_acceptance(log)),
+        **(_counted_acceptance(run, cell) or dict(_acceptance(log))),
     }
     if cell["status"] != "done" or cell["file"] is None:
         return found
@@ -97,6 +98,14 @@ def cell_metrics(run: Path, cell: CellRecord, log: str) -> dict[str, Any]:
         if key == "tg" and len(samples) > 1:
             found["spread"] = max(samples[1:]) / max(min(samples[1:]), 1e-9)
     return found
+
+
+def _counted_acceptance(run: Path, cell: CellRecord) -> dict[str, float]:
+    """What was sampled of the server while the cell ran; empty where nothing was, or the server drafts nothing."""
+    derived = (metrics_of(run, cell) or {}).get("derived")
+    found = derived if isinstance(derived, dict) else {}
+    kinds = {key: found.get(key) for key in ("acceptance", "acceptance_length")}
+    return {key: float(value) for key, value in kinds.items() if isinstance(value, int | float)}
 
 
 def _acceptance(log: str) -> Iterator[tuple[str, float]]:

@@ -43,6 +43,7 @@ def measure_cell(
     """
     from recipegen.bench.cell import run_cell
     from recipegen.bench.sampler import Sampler, write_metrics
+    from recipegen.plausible.counters import server_note
 
     folder = writer.folder
     spec, options = request.spec, request.options
@@ -55,6 +56,8 @@ def measure_cell(
     names = engine(spec.engine.name).metric_names
 
     def told(progress: CellProgress) -> None:
+        if progress.run:
+            sampler.measuring()
         progress.server = sampler.latest()
         display.update(progress)
 
@@ -93,10 +96,10 @@ def measure_cell(
     }
     writer.add_cell(done)  # at once: whatever happens to what follows, the cell is measured
     metrics = sampler.data()
-    done["metrics"] = write_metrics(folder, cell.id, metrics)
+    done["metrics"], done["server_note"] = write_metrics(folder, cell.id, metrics), server_note(metrics)
     if outcome.status == "done":
         report = folder / str(outcome.file)
-        verdict = _verdict(spec, plan.variant, report, writer.record["host"], metrics)
+        verdict = _verdict(spec, plan.variant, report, outcome.failed_requests, writer.record["host"], metrics)
         done["verdict"] = verdict
         lost = f", {outcome.failed_requests} requests failed" if outcome.failed_requests else ""
         doubt = f"; {verdict['verdict']}: {verdict['reasons'][0]}" if verdict["verdict"] in DOUBTFUL else ""
@@ -109,7 +112,12 @@ def measure_cell(
 
 
 def _verdict(
-    spec: Spec, variant: str, report: Path, host: Mapping[str, Any] | None, metrics: Mapping[str, Any]
+    spec: Spec,
+    variant: str,
+    report: Path,
+    failed_requests: int,
+    host: Mapping[str, Any] | None,
+    metrics: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Whether the figures of a stored report can be: `{"verdict", "reasons"}`."""
     from recipegen.plausible import judge_cell, limits_of
@@ -124,6 +132,7 @@ def _verdict(
         latency_ms=data.get("latency_ms"),
         cached_context=bool(data.get("prefix_caching_enabled")),
         metrics=metrics,
+        failed_requests=failed_requests,
     ).as_data()
 
 

@@ -13,6 +13,12 @@ from recipegen.spec.model import Cell, Profile
 CACHED = "-cached"
 """End of a cell's id when its context may be cached: another measurement than the cell of the same shape."""
 
+ROOM = 256
+"""Tokens that stay free beside prompt, depth and answer: what the chat template adds (some bring a system prompt of
+their own), and what a text has more when it is cut by words."""
+_NEAR = 1.05
+"""A depth that is to be the limit and is hardly deeper than one that is measured anyway tells nothing new."""
+
 
 @cache
 def catalog_profiles() -> dict[str, Profile]:
@@ -43,11 +49,10 @@ def profile_cells(spec: Spec, name: str, context: int | None) -> tuple[tuple[Pla
     profile = profile_of(spec, name)
     texts = list(spec.bench.corpora) if profile.corpora == "all" else list(spec.bench.corpora)[:1]
     modes = profile.thinking or spec.bench.thinking
+    shapes = [(pp, depth) for pp in profile.pp for depth in _depths(profile, pp, context)]
     cells: list[PlannedCell] = []
     too_long: list[str] = []
-    for thinking, corpus, pp, depth, concurrency in itertools.product(
-        modes, texts, profile.pp, profile.depth, profile.concurrency
-    ):
+    for thinking, corpus, (pp, depth), concurrency in itertools.product(modes, texts, shapes, profile.concurrency):
         shape = Cell(pp=pp, tg=profile.tg, depth=depth, concurrency=concurrency)
         found = PlannedCell(
             id=cell_id(corpus, shape, thinking) + CACHED * profile.prefix_caching,
@@ -57,8 +62,22 @@ def profile_cells(spec: Spec, name: str, context: int | None) -> tuple[tuple[Pla
             runs=profile.runs or spec.bench.runs,
             prefix_caching=profile.prefix_caching,
         )
-        if context is not None and pp + profile.tg + depth > context:
+        if context is not None and depth > _deepest(profile, pp, context):
             too_long.append(found.id)
         else:
             cells.append(found)
     return tuple(cells), tuple(too_long)
+
+
+def _deepest(profile: Profile, pp: int, context: int) -> int:
+    """Tokens that may stand before a prompt, so that prompt and answer fit after them; below zero when they do not."""
+    return context - pp - profile.tg - ROOM
+
+
+def _depths(profile: Profile, pp: int, context: int | None) -> tuple[int, ...]:
+    """The profile's depths, and the limit's own where it asks for that and the limit is known."""
+    if context is None or not profile.to_limit:
+        return profile.depth
+    limit = _deepest(profile, pp, context)
+    planned = max((depth for depth in profile.depth if depth <= limit), default=0)
+    return (*profile.depth, limit) if limit > _NEAR * planned + ROOM else profile.depth

@@ -1,117 +1,31 @@
-"""Samples the server's /metrics and this host while a cell is measured. Owns the thread, the series and what follows
-from them; neither the page's format (prometheus) nor the host's files (host_sampler), nor any opinion."""
+"""Samples the server's /metrics and this host while a cell is measured. Owns the thread and the stored file; neither
+the page's format (prometheus), nor what follows from the series (series), nor the host's files (host_sampler)."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from recipegen.bench.host_sampler import GpuWatch, Memory, read_memory
-from recipegen.bench.prometheus import HISTOGRAMS, POSITIONS, TIMEOUT_S, NoMetrics, Snapshot, fetch, parse
+from recipegen.bench.prometheus import HISTOGRAMS, POSITIONS, TIMEOUT_S, NoMetrics, fetch, parse
+from recipegen.bench.series import COUNTERS, GAUGES, OF_ENDED, Series, derive, histogram, plain, share
 from recipegen.files import write_atomic
 from recipegen.results.store import METRICS_FORMAT
+from recipegen.runners.base import signals_held
 from recipegen.runners.http import server_root
 
 INTERVAL_S = 1.0
 MOST_POINTS = 600
 """Longer series are thinned out when they are stored; what follows from them is computed before."""
-GAUGES = ("running", "waiting", "kv_usage")
-COUNTERS = (
-    "generation_tokens",
-    "prompt_tokens",
-    "prefix_hits",
-    "prefix_queries",
-    "drafts",
-    "draft_tokens",
-    "accepted_tokens",
-)
-SECONDS = ("generation_seconds", "prompt_seconds")
-"""Time that requests spent in a phase, by the engine's own clock, for engines that count tokens late (llama.cpp)."""
 _GAP = 3.0
 """Neighbours further apart than this many intervals are no neighbours: what ran between them is not known."""
-
-
-@dataclass
-class Series:
-    """What was seen of the server so far.
-
-    Attributes:
-        t: seconds since the start, of each look that succeeded.
-        looks: what each of them said.
-        gained: (series, part) or (series, "") to what a counter gained; a reset adds nothing.
-        resets: looks at which a counter was lower than before (the server was restarted).
-    """
-
-    t: list[float] = field(default_factory=list)
-    looks: list[Snapshot] = field(default_factory=list)
-    gained: dict[tuple[str, str], float] = field(default_factory=dict)
-    resets: int = 0
-    _last: dict[tuple[str, str], float] = field(default_factory=dict)
-
-    def add(self, at: float, look: Snapshot) -> None:
-        """Takes in a look at the page, `at` seconds after the start."""
-        now = _counters(look)
-        # A counter that comes up later (a label that was not used before) began at 0.
-        gains = {key: value - self._last.get(key, 0.0) for key, value in now.items()} if self.looks else {}
-        if any(gain < 0 for gain in gains.values()):
-            self.resets += 1
-            self._last.clear()
-        else:
-            for key, gain in gains.items():
-                self.gained[key] = self.gained.get(key, 0.0) + gain
-        self._last.update(now)
-        self.t.append(at)
-        self.looks.append(look)
-
-    def of(self, name: str) -> list[float | None]:
-        """One series, None where the server did not say; empty when it never did."""
-        found = [look.values.get(name) for look in self.looks]
-        return found if any(value is not None for value in found) else []
-
-    def gain(self, name: str) -> float | None:
-        """What a counter gained in all; None when it was not seen twice."""
-        return self.gained.get((name, ""))
-
-
-def _counters(look: Snapshot) -> dict[tuple[str, str], float]:
-    plain = {(name, ""): value for name, value in look.values.items() if name not in GAUGES}
-    return {**plain, **look.parts}
-
-
-def in_flight(
-    t: Sequence[float], running: Sequence[float | None], counter: Sequence[float | None], longest_s: float
-) -> float | None:
-    """What a counter gained per second of the windows in which requests ran.
-
-    A window lies between two neighbouring looks with requests running at both; idle time, resets and gaps longer
-    than `longest_s` (s) are not counted.
-
-    Args:
-        t: s.
-        running: requests at these times.
-        counter: at these times, tokens.
-
-    Returns:
-        tokens/s; None when there is no such window.
-    """
-    gained = seconds = 0.0
-    for at in range(1, min(len(t), len(running), len(counter))):
-        before, now = counter[at - 1], counter[at]
-        took = t[at] - t[at - 1]
-        if not running[at - 1] or not running[at] or before is None or now is None or now < before:
-            continue
-        if 0 < took <= longest_s:
-            gained += now - before
-            seconds += took
-    return gained / seconds if seconds else None
 
 
 class Sampler:
@@ -144,33 +58,56 @@ class Sampler:
         self._reason: str | None = None if names else "this engine has no metrics that recipegen knows"
         self._asking = bool(names)
         self._gpu = GpuWatch()
-        self._stop, self._open = threading.Event(), ExitStack()
+        self._stopping = False
+        self._wake, self._open = threading.Event(), ExitStack()
+        self._measuring_since: float | None = None
+        self._begins_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="recipegen-sampler", daemon=True)
         self._began, self._started = 0.0, ""
 
     def __enter__(self) -> Self:
         self._began, self._started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-        if self._host:
-            self._open.enter_context(self._gpu)
-        # Here, not in the thread: all counts are from before the first request, and the parser is loaded by then.
-        self._look_safely()
-        self._thread.start()
+        try:
+            if self._host:
+                # Ctrl-C waits until the process is known here: one that is not known could not be ended.
+                with signals_held():
+                    self._open.enter_context(self._gpu)
+            # Here, not in the thread: all counts are from before the first request, and the parser is loaded by then.
+            self._look_safely()
+            self._thread.start()
+        except BaseException:
+            self._stopping = True
+            self._open.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
+        self._stopping = True
+        self._wake.set()
         # The last look may take its time-out; a thread that hangs longer is left behind.
         self._thread.join(2 * TIMEOUT_S)
         self._open.close()
 
     def _run(self) -> None:
-        due, stopping = time.monotonic(), False
+        due, stopping = time.monotonic() + self._interval, False
         while not stopping:
-            due = max(due + self._interval, time.monotonic())
-            stopping = self._stop.wait(due - time.monotonic())
+            woken = self._wake.wait(due - time.monotonic())
+            self._wake.clear()
+            stopping = self._stopping
             self._look_safely()
+            if not woken:
+                due = max(due + self._interval, time.monotonic())
+
+    def measuring(self) -> None:
+        """Says that llama-benchy has warmed up: what is gained counts from the next look, which is taken at once.
+
+        Calling it again does nothing.
+        """
+        if self._measuring_since is None:
+            self._measuring_since = self._now()
+            self._wake.set()
 
     def _look_safely(self) -> None:
         try:
@@ -185,6 +122,7 @@ class Sampler:
         if not self._asking:
             return
         self._tried += 1
+        asked = self._now()
         try:
             look = parse(fetch(self._url), self._names)
         except NoMetrics as problem:
@@ -192,7 +130,11 @@ class Sampler:
             self._reason = str(problem)
             self._asking = not problem.absent
             return
-        self._series.add(self._now(), look)
+        # A look that was under way may have seen the server before the warm-up's end.
+        begins = self._begins_at is None and self._measuring_since is not None and asked >= self._measuring_since
+        at = self._now()
+        self._begins_at = at if begins else self._begins_at
+        self._series.add(at, look, begins=begins)
 
     def _now(self) -> float:
         return time.monotonic() - self._began
@@ -209,7 +151,7 @@ class Sampler:
         memory = self._memory[-1][1] if self._memory else None
         return {
             "tg_tok_s": speed,
-            "acceptance": _share(self._series.gain("accepted_tokens"), self._series.gain("draft_tokens")),
+            "acceptance": share(self._series.gain("accepted_tokens"), self._series.gain("draft_tokens")),
             "kv_usage": values.get("kv_usage"),
             "running": values.get("running"),
             "available_bytes": memory.available if memory else None,
@@ -219,8 +161,7 @@ class Sampler:
     def data(self) -> dict[str, Any]:
         """Everything, after the end: the content of `<cell>.metrics.json`, series still at full length."""
         series = self._series
-        names = [*GAUGES, *COUNTERS, *(name for name in SECONDS if name in self._names)]
-        positions = [gain for _, gain in sorted(_parts(series, POSITIONS), key=lambda part: _order(part[0]))]
+        names = [*GAUGES, *COUNTERS, *(name for name in OF_ENDED if name in self._names)]
         return {
             "format": METRICS_FORMAT,
             "interval_s": self._interval,
@@ -228,10 +169,12 @@ class Sampler:
             "server": {
                 "endpoint": bool(series.looks),
                 "reason": self._why(),
-                "series": {"t": [round(at, 2) for at in series.t], **{name: _plain(series.of(name)) for name in names}},
-                "accepted_per_position": _plain(positions),
-                "histograms": {name: found for name in HISTOGRAMS if (found := _histogram(series, name))},
+                "series": {"t": [round(at, 2) for at in series.t], **{name: plain(series.of(name)) for name in names}},
+                "accepted_per_position": plain([gain for _, gain in series.parts(POSITIONS)]),
+                "histograms": {name: found for name in HISTOGRAMS if (found := histogram(series, name))},
                 "resets": series.resets,
+                # s; the warm-up, which lies before, is in the series, but in no sum and no speed. None: nobody told.
+                "measuring_from": None if self._begins_at is None else round(self._begins_at, 2),
             },
             "host": self._host_data(),
             "derived": derive(series, _GAP * self._interval),
@@ -254,47 +197,6 @@ class Sampler:
             "peak_used_bytes": max((one.used for one in memory), default=None),
             "gpu": self._gpu.data() if self._host else None,
         }
-
-
-def derive(series: Series, longest_s: float) -> dict[str, Any]:
-    """What follows from the series of a cell.
-
-    vLLM counts tokens as they come, so its speed is that of the windows in which requests run. llama.cpp counts the
-    tokens of a request when it ends (metrics_on_prediction in its server-context.cpp): no window holds the right
-    ones, but it also adds up the seconds that its requests took. Those overlap when several run, and then say
-    nothing of the speed of all: no figure.
-
-    Args:
-        longest_s: neighbours further apart are no window (s).
-    """
-    speeds: dict[str, float | None] = {}
-    most = max((value or 0 for value in series.of("running")), default=0)
-    for key, counter, clock in (
-        ("inflight_tg_tok_s", "generation_tokens", "generation_seconds"),
-        ("inflight_pp_tok_s", "prompt_tokens", "prompt_seconds"),
-    ):
-        if series.of(clock):
-            speeds[key] = _share(series.gain(counter), series.gain(clock)) if most <= 1 else None
-        else:
-            speeds[key] = in_flight(series.t, series.of("running"), series.of(counter), longest_s)
-    drafts, accepted = series.gain("drafts"), series.gain("accepted_tokens")
-    per_draft = _share(accepted, drafts)
-    hits, asked = series.gain("prefix_hits"), series.gain("prefix_queries")
-    if asked is None and hits is not None:
-        # llama.cpp: its prompt tokens are those that were not in the cache.
-        asked = hits + (series.gain("prompt_tokens") or 0.0)
-    return {
-        "inflight_basis": "engine seconds" if series.of("generation_seconds") else "windows with requests running",
-        **speeds,
-        "acceptance": _share(accepted, series.gain("draft_tokens")),
-        # The token that the model itself adds to each draft counts, as in vLLM's log and in papers.
-        "acceptance_length": None if per_draft is None else 1 + per_draft,
-        "acceptance_per_position": [
-            _share(gain, drafts) for _, gain in sorted(_parts(series, POSITIONS), key=lambda part: _order(part[0]))
-        ],
-        "kv_peak": max((value for value in series.of("kv_usage") if value is not None), default=None),
-        "prefix_hit_rate": _share(hits, asked),
-    }
 
 
 def write_metrics(folder: Path, cell_id: str, data: Mapping[str, Any]) -> str:
@@ -330,39 +232,3 @@ def _thin(series: Mapping[str, Any]) -> dict[str, Any]:
         name: [values[at] for at in keep] if isinstance(values, list) and len(values) == count else values
         for name, values in series.items()
     }
-
-
-def _parts(series: Series, name: str) -> list[tuple[str, float]]:
-    return [(part, gain) for (key, part), gain in series.gained.items() if key == name and part]
-
-
-def _order(part: str) -> float:
-    try:
-        return float(part)  # `+Inf` is one, too
-    except ValueError:
-        return float("inf")
-
-
-def _histogram(series: Series, name: str) -> dict[str, Any] | None:
-    """What a histogram gained: cumulative counts by upper bound (s), as Prometheus has them; the bound as text for
-    `+Inf`, which JSON cannot say."""
-    gains = dict(_parts(series, name))
-    count, total = gains.pop("count", None), gains.pop("sum", None)
-    if count is None or not gains:
-        return None
-    bounds = sorted(gains, key=_order)
-    buckets = [[bound if bound == "+Inf" else _order(bound), _whole(gains[bound])] for bound in bounds]
-    return {"buckets": buckets, "sum": total, "count": _whole(count)}
-
-
-def _share(part: float | None, whole: float | None) -> float | None:
-    return None if part is None or not whole or whole < 0 else part / whole
-
-
-def _plain(values: Sequence[float | None]) -> list[float | int | None]:
-    return [None if value is None else _whole(value) for value in values]
-
-
-def _whole(value: float) -> float | int:
-    """Counts without their `.0`; other figures to six digits, which is more than a second's look is worth."""
-    return int(value) if value.is_integer() else round(value, 6)

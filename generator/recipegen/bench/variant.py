@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recipegen.bench.measured import measure_cell
 from recipegen.bench.resume import earlier_run, in_order, require_same_server, resumed_writer, run_identity
+from recipegen.bench.verdicts import judge_run
 from recipegen.engines import engine
 from recipegen.errors import MeasurementFailed, RecipegenError
 from recipegen.results.store import (
@@ -150,6 +151,7 @@ class _Run:
                 self._display.note(f"{self._plan.title}: starting its server again for {len(self._left)} cells")
             self._on_one_server()
             first = False
+        judge_run(self._request.spec, self._writer, self._display)
         failed = [cell["id"] for cell in self._writer.record["cells"] if cell["status"] == "failed"]
         return f"cells failed: {', '.join(failed)}" if failed else None
 
@@ -253,22 +255,11 @@ class _Run:
 
 def _guard(request: Request, variant: str, server: Server, display: Display) -> MemoryGuard | None:
     """Stops the server before it takes the last memory of this host; None for a server elsewhere."""
-    from recipegen.bench.guard import MemoryGuard, asked_of
-    from recipegen.bench.host_sampler import read_memory
+    from recipegen.bench.guard import guard_of
 
     if request.options.runner == "endpoint":
         return None
-    spec = request.spec
-    memory = read_memory()
-    size_gb = spec.models[spec.variants[variant].model].size_gb
-    weights = int(size_gb * 1e9) if size_gb else None
-
-    def stop(text: str) -> None:
-        display.note(text)
-        server.stop()
-
-    asked = asked_of(spec.variants[variant].flags, memory.total if memory else None, weights)
-    return MemoryGuard(None, stop, asked=asked)
+    return guard_of(request.spec, variant, server, display.note)
 
 
 def _docker_version() -> str | None:

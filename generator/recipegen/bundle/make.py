@@ -37,7 +37,7 @@ from recipegen.bundle.pages import citation, readme
 from recipegen.bundle.payloads import all_boards
 from recipegen.errors import CheckFailed, EnvironmentLacks, Problem, RecipegenError, SpecError, Where
 from recipegen.evidence import Evidence
-from recipegen.files import read_bounded, sha256_bytes, write_pieces
+from recipegen.files import read_bounded, sha256_bytes, writing_atomic
 from recipegen.load.repo import INDEX_FILE, RECIPE_FILE
 from recipegen.lock import LOCK_FILE
 from recipegen.publish.entry import entry_of
@@ -279,21 +279,17 @@ def write_bundle(bundle: Bundle, path: Path) -> None:
         RecipegenError: a file was changed meanwhile.
         EnvironmentLacks: it cannot be written.
     """
-    write_pieces(path, _bounded(bundle))
-
-
-def _bounded(bundle: Bundle) -> Iterator[bytes]:
-    """The archive; not one that its reader would refuse to unpack."""
-    length, total = 0, sum(one.size for one in bundle.manifest.files)
-    for piece in packed(bundle.folder, bundle.members()):
-        yield piece
-        length += len(piece)
-    if total > RATIO_FROM and total > RATIO_LIMIT * length:
-        largest = max(bundle.manifest.files, key=lambda one: one.size)
-        raise RecipegenError(
-            f"{largest.path} says the same over and over: packed, it would be taken for a decompression bomb",
-            hint="shorten the log",
-        )
+    total = sum(one.size for one in bundle.manifest.files)
+    with writing_atomic(path) as file:
+        for piece in packed(bundle.folder, bundle.members()):
+            file.write(piece)
+        if total > RATIO_FROM and total > RATIO_LIMIT * file.tell():
+            # Its reader would refuse to unpack it.
+            largest = max(bundle.manifest.files, key=lambda one: one.size)
+            raise RecipegenError(
+                f"{largest.path} says the same over and over: packed, it would be taken for a decompression bomb",
+                hint="shorten the log",
+            )
 
 
 def write_folder(bundle: Bundle, target: Path) -> None:

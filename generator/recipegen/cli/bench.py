@@ -251,11 +251,11 @@ def _compare(name: str, variants: tuple[str, ...], machine: str, root: Path | No
 def _of_profile(spec: Spec, variant: str, profile: str | None) -> tuple[PlannedCell, ...] | None:
     """The cells of a profile that fit into the variant's context; None without a profile."""
     from recipegen.bench.profiles import profile_cells
-    from recipegen.fit import estimate
+    from recipegen.fit.context import context_of
 
     if profile is None:
         return None
-    cells, too_long = profile_cells(spec, profile, estimate(spec, variant).context)
+    cells, too_long = profile_cells(spec, profile, context_of(spec, variant))
     if too_long:
         click.echo(f"{variant}: longer than its context, left out: {', '.join(too_long)}", err=True)
     if not cells:

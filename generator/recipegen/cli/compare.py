@@ -55,6 +55,8 @@ def comparison(found: Compared) -> Iterator[str]:
     yield ""
     for row in found.rows:
         yield f"{_cell_name(row)} {row.metric}: {row.words}"
+        if row.rounds:
+            yield f"  B to A, round by round: {', '.join(f'{ratio:.3f}' for ratio in row.rounds)}"
     for name, alone in (("A", found.only_a), ("B", found.only_b)):
         if alone:
             yield ""
@@ -87,12 +89,16 @@ def _cell_name(row: Row) -> str:
 
 
 def _side(figure: Figure | None) -> str:
-    from recipegen.publish.figures import NOTHING, number
+    from recipegen.publish.figures import NOTHING, digits, number
 
     if figure is None:
         return NOTHING
+    if figure.low is None or figure.high is None:  # published, at its publisher's digits
+        median = number(figure.median)
+    else:
+        median = digits(figure.median, figure.low, figure.high).figure(figure.median)
     what = [*(["mean"] if figure.stat == "mean" else []), f"n={'?' if figure.n is None else figure.n}"]
-    return f"{number(figure.median)} ({', '.join(what)})"
+    return f"{median} ({', '.join(what)})"
 
 
 def _short(text: str, most: int = 60) -> str:
@@ -116,7 +122,8 @@ def _table(rows: Sequence[tuple[str, ...]], right: set[int] | frozenset[int] = f
 def results_command(name: str, root: Path | None, as_json: bool) -> None:
     """List what was measured of the recipe NAME: every run, every cell, agentic runs, each with its figures.
 
-    Figures are warm medians with their 95 % intervals; --json has the warnings about them in words.
+    Figures are warm medians with their 95 % intervals; --json has the warnings about them in words. `failed` counts
+    requests, `accepted` is the mean of tokens that one pass yields, `peak` the most memory of the host in use.
     Exit code 1 when a record or a raw report cannot be used.
 
     \b
@@ -124,19 +131,15 @@ def results_command(name: str, root: Path | None, as_json: bool) -> None:
       recipegen results qwen36-35b-dflash
       recipegen results qwen36-35b-dflash --json
     """
+    from recipegen.publish.agents import labelled_agents
     from recipegen.publish.index import RecordsBroken
-    from recipegen.publish.listing import agent_data, list_agents, list_runs
-    from recipegen.results.agent_eval import judge_evaluation
+    from recipegen.publish.listing import agent_data, list_runs
 
     workspace = Workspace.open(root)
     folder = workspace.repository.folder(name)
     runs, problems = list_runs(folder)
-    found, broken = list_agents(folder)
+    agents, broken = labelled_agents(workspace, name)
     problems += broken
-    agents = []
-    if found:  # only their labels need the recipe itself
-        recipe, _ = workspace.under_lint(name)
-        agents = [(run, judge_evaluation(recipe, run.variant, run.evaluation)) for run in found]
     if as_json:
         data = {
             "recipe": name,
@@ -170,9 +173,8 @@ def _listing(name: str, runs: Sequence[RunLine], agents: Sequence[tuple[AgentRun
         for reason in run.quality_reasons:
             yield f"  quality: {reason}"
         if run.cells:
-            head = ("cell", "n", "tg tok/s", "95 % interval", "pp tok/s", "95 % interval", "verdict", "warnings")
-            rows = _table([head, *map(_cell_columns, run.cells)], right={1, 2, 3, 4, 5})
-            yield from (f"  {line}" for line in rows)
+            rows = [_HEAD, *map(_cell_columns, run.cells)]
+            yield from (f"  {line}" for line in _table(rows, right=set(range(1, len(_HEAD) - 2))))
         for cell in run.cells:
             yield from (f"  {cell.id}: {text}" for text in _remarks(cell))
         yield ""
@@ -188,7 +190,23 @@ def _listing(name: str, runs: Sequence[RunLine], agents: Sequence[tuple[AgentRun
         yield ""
 
 
+_HEAD = (
+    "cell",
+    "n",
+    "tg tok/s",
+    "95 % interval",
+    "pp tok/s",
+    "95 % interval",
+    "failed",
+    "accepted",
+    "peak GiB",
+    "verdict",
+    "warnings",
+)
+
+
 def _cell_columns(cell: CellLine) -> tuple[str, ...]:
+    """One line of the table: failed requests, tokens accepted in one pass, memory in use at most, among others."""
     from recipegen.publish.figures import NOTHING
 
     tg, pp = cell.figures.get("tg"), cell.figures.get("pp")
@@ -196,7 +214,11 @@ def _cell_columns(cell: CellLine) -> tuple[str, ...]:
     n = str(some.n) if some else NOTHING
     verdict = "failed" if cell.status != "done" else cell.verdict or NOTHING
     codes = [f"{metric} {', '.join(w.code for w in one.warnings)}" for metric, one in _shown(cell) if one.warnings]
-    return (cell.id, n, *_figure(tg), *_figure(pp), verdict, "; ".join(codes) or NOTHING)
+    failed = NOTHING if cell.failed_requests is None else str(cell.failed_requests)
+    accepted = NOTHING if cell.acceptance_length is None else f"{cell.acceptance_length:.2f}"
+    peak = NOTHING if cell.peak_used_bytes is None else f"{cell.peak_used_bytes / (1 << 30):.1f}"
+    figures = (*_figure(tg), *_figure(pp), failed, accepted, peak)
+    return (cell.id, n, *figures, verdict, "; ".join(codes) or NOTHING)
 
 
 def _shown(cell: CellLine) -> Iterator[tuple[str, Described]]:
@@ -206,19 +228,22 @@ def _shown(cell: CellLine) -> Iterator[tuple[str, Described]]:
 
 
 def _figure(found: Described | None) -> tuple[str, str]:
-    from recipegen.publish.figures import NOTHING, number
+    from recipegen.publish.figures import NOTHING, digits
 
     if found is None:
         return NOTHING, NOTHING
-    interval = NOTHING if found.n == 1 else f"{number(found.low)} to {number(found.high)}"
-    return number(found.median), interval
+    to = digits(found.median, found.low, found.high)
+    return to.figure(found.median), NOTHING if found.n == 1 else f"{to.finer(found.low)} to {to.finer(found.high)}"
 
 
 def _remarks(cell: CellLine) -> Iterator[str]:
     if cell.error:
         yield cell.error
-    if cell.verdict not in (None, "plausible", "unknown"):
+    doubtful = cell.verdict not in (None, "plausible", "unknown")
+    if doubtful:
         yield from cell.reasons
+    if cell.server_note and not (doubtful and cell.server_note in cell.reasons):
+        yield cell.server_note
     for metric, found in _shown(cell):
         # The others say in words what n and the interval show; --json has all of them.
         yield from (f"{metric}: {one.text}" for one in found.warnings if one.code in ("drift", "two-groups"))

@@ -14,7 +14,7 @@ from recipegen.errors import CheckFailed, RecipegenError
 from recipegen.workspace import Workspace
 
 if TYPE_CHECKING:
-    pass
+    from recipegen.plausible import CellVerdict
 
 
 @click.command("collect")
@@ -57,7 +57,9 @@ def collect_command(
       recipegen collect qwen36-27b-fp8 tblite.json --agent --machine gb10-128g
     """
     from recipegen.bench.host import host_facts, machine_name
+    from recipegen.plausible.record import put_verdicts
     from recipegen.results.collect import collect
+    from recipegen.results.store import DOUBTFUL
 
     workspace = Workspace.open(root)
     spec = workspace.spec(name)
@@ -77,6 +79,7 @@ def collect_command(
             f"{strangers[0]} does not say which machine measured it: it was not made by this kit's bench.sh",
             hint="--machine NAME, as in gb10-128g; the name stands under results/ and in the table",
         )
+    judged: list[CellVerdict] = []
     taken = collect(
         folder,
         spec,
@@ -86,6 +89,7 @@ def collect_command(
         corpus=corpus,
         thinking=thinking,
         dry_run=dry_run,
+        judge=lambda run, record: judged.extend(put_verdicts(spec, run, record)),
     )
     if as_json:
         rows = [{**asdict(one), "source": str(one.source), "folder": str(one.folder)} for one in taken]
@@ -94,6 +98,9 @@ def collect_command(
         state = "is here already" if one.already else "would go" if dry_run else "went"
         left = f"; not planned by the recipe: {', '.join(one.left_out)}" if one.left_out else ""
         click.echo(f"{one.source}: {', '.join(one.cells)} {state} in {one.folder}{left}")
+    for verdict in judged if not as_json else []:
+        if verdict.judgement.verdict in DOUBTFUL:
+            click.echo(f"{verdict.cell}: {verdict.judgement.verdict}: {verdict.judgement.reasons[0]}")
     if not dry_run:
         from recipegen.publish.tables import write_index
 
@@ -125,6 +132,10 @@ def _collect_agent(
         if not as_json:
             state = "is here already" if run.already else "would go" if dry_run else "went"
             click.echo(f"{file}: {run.evaluation.score}, {judged.label} ({judged.reason}); {state} in {run.folder}")
+    if not dry_run:
+        from recipegen.publish.tables import write_index
+
+        write_index(workspace)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from recipegen.cli import json_option, root_option
-from recipegen.errors import EnvironmentLacks
+from recipegen.errors import EnvironmentLacks, MeasurementFailed
 from recipegen.workspace import Workspace, require_one_machine, variant_of
 
 GRACE_S = 15.0
@@ -48,11 +48,15 @@ def up_command(
 ) -> None:
     """Start the server of a recipe and wait until it answers.
 
+    While this command runs it kills the server before that takes the last memory of this host, which may freeze it:
+    in a container until the server answers, as a local process until its end.
+
     \b
     Examples:
       recipegen up smoke-vllm-cpu
       recipegen up smoke-llamacpp --runner local --port 8090
     """
+    from recipegen.bench.guard import guard_of
     from recipegen.cli.lint import print_findings, warn_of_errors
     from recipegen.lint.run import lint_log
     from recipegen.runners.base import every_ten_seconds, wait_ready
@@ -68,22 +72,29 @@ def up_command(
     require_models(spec, chosen, options)
     plan = plan_server(spec, chosen, options)
     server = server_of(plan, options.runner)
+    guard = guard_of(spec, chosen, server, click.echo)
     try:
-        server.start()
-        if server.note:
-            click.echo(server.note)
-        click.echo(f"waiting for {plan.base_url} …")
-        seconds = wait_ready(server, plan, every_ten_seconds(click.echo))
-        click.echo(f"{plan.title} is ready after {seconds:.0f} s: {plan.base_url}/v1")
-        recipe, _ = workspace.under_lint(name)
-        log = server.log_tail(START_LINES)
-        print_findings(lint_log(recipe, chosen, log, served=False), least="warning")
-        if runner == "local":
-            click.echo("Ctrl-C takes it down")
-            _wait_for_end(server)
+        with guard:
+            server.start()
+            if server.note:
+                click.echo(server.note)
+            click.echo(f"waiting for {plan.base_url} …")
+            seconds = wait_ready(server, plan, every_ten_seconds(click.echo))
+            click.echo(f"{plan.title} is ready after {seconds:.0f} s: {plan.base_url}/v1")
+            recipe, _ = workspace.under_lint(name)
+            log = server.log_tail(START_LINES)
+            print_findings(lint_log(recipe, chosen, log, served=False), least="warning")
+            if runner == "local":
+                click.echo("Ctrl-C takes it down")
+                _wait_for_end(server)
     except BaseException:
         server.stop()
         raise
+    finally:
+        if guard.error:
+            click.echo(f"memory ran low, and the server could not be stopped: {guard.error}", err=True)
+    if guard.text:
+        raise MeasurementFailed("the server was killed: memory ran low", hint="see above what to lower")
     if runner == "docker":
         click.echo(f"recipegen logs {name} shows its log, recipegen down {name} takes it down")
 

@@ -8,6 +8,9 @@ from recipegen.quoting import Var, compact_json, literal
 from recipegen.spec.completed import PlannedCell, Spec
 
 PROGRAM = "llama-benchy"
+SERIES_TOKENS = 100_000
+"""Most tokens of a cell whose single times go into the report: at 77 bytes each it stays below 8 MB; a usual cell of 30
+runs of 128 tokens has about 300 kB."""
 
 
 def think_kwargs(spec: Spec, thinking: str) -> str:
@@ -18,8 +21,9 @@ def think_kwargs(spec: Spec, thinking: str) -> str:
 def bench_command(spec: Spec, cell: PlannedCell) -> Command:
     """llama-benchy for one cell; --save-result and --emit-progress are the caller's.
 
-    Knobs: BASE_URL, MODELS_DIR, PP, TG, DEPTH, CONCURRENCY, RUNS, BOOK_URL, THINK_KWARGS. BOOK_URL has no
-    value of its own: staging the corpus gives it.
+    Knobs: BASE_URL, MODELS_DIR, PP, TG, DEPTH, CONCURRENCY, RUNS, BOOK_URL, THINK_KWARGS, SERIES. BOOK_URL has no
+    value of its own: staging the corpus gives it. SERIES, when not empty, has the times of all tokens stored: a figure
+    of one stream is held against them (plausible.samples.series). Of several streams they say nothing.
     """
     bench = spec.bench
     main = spec.models["model"]
@@ -61,6 +65,8 @@ def bench_command(spec: Spec, cell: PlannedCell) -> Command:
         "RUNS": str(cell.runs),
         "BOOK_URL": "",
         "THINK_KWARGS": think_kwargs(spec, cell.thinking),
+        "SERIES": "1" if cell.concurrency == 1 and cell.runs * cell.tg <= SERIES_TOKENS else "",
     }
+    series = literal("--save-total-throughput-timeseries")
     thinking = (*literal("--extra-body"), ("chat_template_kwargs=", Var("THINK_KWARGS")))
-    return Command(tuple(argv), {}, knobs, (("THINK_KWARGS", thinking),))
+    return Command(tuple(argv), {}, knobs, (("SERIES", tuple(series)), ("THINK_KWARGS", thinking)))

@@ -12,7 +12,21 @@ from recipegen.spec.model import MODEL_REFERENCE
 HOST_KNOBS = ("MODELS_DIR", "HOST", "PORT", "BASE_URL")
 """Knobs whose values say where something lies on one host: no part of what was measured."""
 KNOBS = frozenset(
-    ["MODELS_DIR", "HF_HOME", "HOST", "PORT", "RUNS", "PP", "TG", "DEPTH", "CONCURRENCY", "OUT", "CORPUS", "BOOK_URL"]
+    [
+        "MODELS_DIR",
+        "HF_HOME",
+        "HOST",
+        "PORT",
+        "RUNS",
+        "PP",
+        "TG",
+        "DEPTH",
+        "CONCURRENCY",
+        "OUT",
+        "CORPUS",
+        "BOOK_URL",
+        "SERIES",
+    ]
 )
 """Variables that scripts read themselves; an engine's environment must not redefine them."""
 

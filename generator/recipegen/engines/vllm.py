@@ -36,13 +36,18 @@ class Vllm(EngineAdapter):
         "revision": "model.revision",
     }
     # vllm/v1/metrics/loggers.py and vllm/v1/spec_decode/metrics.py, the same from 0.19 to 0.32; prometheus_client adds
-    # _total to counters.
+    # _total to counters, and the process's start where it runs in one process.
     metric_names: ClassVar[Mapping[str, str]] = {
         "running": "vllm:num_requests_running",
         "waiting": "vllm:num_requests_waiting",
         "kv_usage": "vllm:kv_cache_usage_perc",
         "generation_tokens": "vllm:generation_tokens_total",
         "prompt_tokens": "vllm:prompt_tokens_total",
+        "ended": "vllm:request_success_total",
+        "ended_generation_tokens": "vllm:request_generation_tokens_sum",
+        "ended_prompt_tokens": "vllm:request_prompt_tokens_sum",
+        "generation_seconds": "vllm:request_decode_time_seconds_sum",
+        "prompt_seconds": "vllm:request_prefill_time_seconds_sum",
         "prefix_hits": "vllm:prefix_cache_hits_total",
         "prefix_queries": "vllm:prefix_cache_queries_total",
         "drafts": "vllm:spec_decode_num_drafts_total",
@@ -51,6 +56,7 @@ class Vllm(EngineAdapter):
         "accepted_per_position": "vllm:spec_decode_num_accepted_tokens_per_pos_total",
         "ttft_s": "vllm:time_to_first_token_seconds",
         "inter_token_s": "vllm:inter_token_latency_seconds",
+        "process_start": "process_start_time_seconds",
     }
 
     def method(self, flags: Mapping[str, Any]) -> str:

@@ -85,10 +85,34 @@ def _miscounted(report: float, server: float) -> Iterator[Finding]:
         yield Finding("too-slow", "token-count", f"{told}: {why}")
 
 
+def server_note(metrics: Mapping[str, Any]) -> str | None:
+    """What a reader must know of the server's counters: that nobody saw them, or that they began anew."""
+    server = _object(metrics, "server")
+    if server.get("endpoint") is False:
+        why = f" ({server['reason']})" if isinstance(server.get("reason"), str) else ""
+        return (
+            f"the server's counters were not seen{why}: acceptance, cache hits and the server's own speed are not known"
+        )
+    resets = server.get("resets")
+    if isinstance(resets, int) and resets > 0:
+        times = "once" if resets == 1 else f"{resets} times"
+        return (
+            f"the server's counters began anew {times} in this cell: it was restarted, and what they gained around "
+            "that is missing"
+        )
+    return None
+
+
 def acceptance_length(metrics: Mapping[str, Any]) -> float | None:
     """Mean tokens of one pass as the server counted them, the target's own included."""
     value = _derived(metrics, "acceptance_length")
     return value if value is not None and value >= 1 else None
+
+
+def peak_used_bytes(metrics: Mapping[str, Any]) -> int | None:
+    """Most memory of the host in use while the cell was measured."""
+    value = _object(metrics, "host").get("peak_used_bytes")
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def _object(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -47,6 +47,7 @@ def judge_cell(
     latency_ms: float | None = None,
     cached_context: bool = False,
     metrics: Mapping[str, Any] | None = None,
+    failed_requests: int | None = None,
 ) -> Judgement:
     """Holds one cell against the machine and against itself.
 
@@ -56,6 +57,7 @@ def judge_cell(
         latency_ms: the report's own, of the network.
         cached_context: the report's prefix_caching_enabled: at a depth the context is meant to be cached.
         metrics: what was sampled while it ran (recipegen-metrics/1); None without.
+        failed_requests: of the cell's record; None where nobody counted.
     """
     found: list[Finding] = []
     large = limits.billions >= 1 if limits.billions is not None else limits == Limits(notes=limits.notes)
@@ -66,6 +68,9 @@ def judge_cell(
     found += samples.series(benchmark)
     chilled, notes = samples.cold(benchmark, speculative=limits.speculative)
     found += chilled
+    lost, lost_notes = samples.failed_requests(benchmark, failed_requests)
+    found += lost
+    notes += lost_notes
     found += samples.breaks(benchmark, speculative=limits.speculative)
     length = counters.acceptance_length(metrics) if metrics else None
     found += _decode(benchmark, limits, length)
@@ -73,6 +78,7 @@ def judge_cell(
     if metrics:
         found += counters.cache_hits(benchmark, metrics, expected=cached_context and benchmark["context_size"] > 0)
         found += counters.token_count(benchmark, metrics)
+        notes += filter(None, [counters.server_note(metrics)])
     return judgement(found, [*_compared(benchmark, limits), *notes], bounded=limits.decode is not None)
 
 
@@ -204,6 +210,7 @@ def verdicts(spec: Spec | None, run: Path, record: RunRecord | None = None) -> l
             latency_ms=report.get("latency_ms"),
             cached_context=report.get("prefix_caching_enabled") is True,
             metrics=metrics_of(run, cell),
+            failed_requests=cell["failed_requests"],
         )
     for name, finding in list(_paired(done, benchmarks, alone)):
         one = alone[name]

@@ -245,6 +245,27 @@ def counts(benchmark: Benchmark) -> Iterator[Finding]:
         )
 
 
+def failed_requests(benchmark: Benchmark, failed: int | None) -> tuple[list[Finding], list[str]]:
+    """Requests whose samples are missing.
+
+    llama-benchy leaves them out (BenchmarkResults._process_batch), so that of several at a time the speed of all is
+    that of the rest. Each request that was answered has its own first response in the report, each batch one speed.
+
+    Args:
+        failed: how many were seen to fail; None where nobody counted.
+    """
+    concurrency, batches = benchmark["concurrency"], len(metric_values(dict(benchmark), "tg_throughput"))
+    answered = len(metric_values(dict(benchmark), "ttfr"))
+    lost = max(failed or 0, concurrency * batches - answered if concurrency > 1 and answered else 0)
+    if not lost:
+        return [], []
+    text = f"{lost} {'request' if lost == 1 else 'requests'} failed"
+    if concurrency == 1:
+        return [], [f"{text}: {'its sample is' if lost == 1 else 'their samples are'} missing"]
+    text += f" of {concurrency} at a time: a sample sums up only those that did not, so that it may be of fewer streams"
+    return [Finding("mixed", "failed-requests", text)], []
+
+
 def series(benchmark: Benchmark) -> Iterator[Finding]:
     """The figure against its own throughput over time, where the report keeps it."""
     courses = benchmark.get("throughput_over_time") or []

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from recipegen.errors import RecipegenError
 from recipegen.publish.figures import METRICS, UNITS
 from recipegen.publish.sides import Side, SideCell
 from recipegen.stats.compare import Better, against_figure, compare
+from recipegen.stats.rounds import compare_rounds
 from recipegen.stats.summary import describe
 
-STARTS = 6
-"""Starts of each server from which their differences are in the interval: as few pairs as can show one at p < 0.05."""
 _BETTER: Mapping[str, Better] = {"tg": "higher", "pp": "higher", "ttfr": "lower"}
 _CELL = ("--pp", "--tg", "--depth", "--concurrency", "--runs", "--book-url", "--save-result", "--base-url", "command")
 _SAID_ELSEWHERE = frozenset([*_CELL, "--model", "--served-model-name", "--tokenizer", "--latency-mode"])
@@ -46,10 +44,14 @@ class Row:
 
     Attributes:
         ratio: B to A; None where there is none, `words` says why.
-        low, high: ends of its 95 % interval; None where the spread of neither side is known.
+        low, high: ends of its 95 % interval; None where the spread of neither side is known, or of one round only.
+        paired: whether the rounds of a measurement in turn were compared, each as one.
         p: of the test; None where there was no test.
         effect: faster, slower, same or undecided; None where nothing can be said.
-        rounds: B to A in each round of a paired measurement.
+        rounds: B to A in each round of a paired measurement: of the medians.
+        within: what the samples of each round say of it, for description: ends of the 95 % interval of the ratio, pair
+            by pair where both have as many. It holds nothing of what differs from one start to the next.
+        doubts: why a figure of either side may not be one: `B: quality fail`, `A: too-fast`.
     """
 
     cell: str
@@ -66,6 +68,8 @@ class Row:
     effect: str | None
     words: str
     rounds: tuple[float, ...] = ()
+    within: tuple[tuple[float, float], ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,13 @@ class Compared:
         """The comparison for --json."""
         return {
             **{
-                key: {"given": side.given, "is": side.title, "folders": [str(path) for path in side.folders]}
+                key: {
+                    "given": side.given,
+                    "is": side.title,
+                    "folders": [str(path) for path in side.folders],
+                    "quality": side.quality,
+                    "quality_faults": list(side.quality_faults),
+                }
                 for key, side in (("a", self.a), ("b", self.b))
             },
             "cells": [asdict(row) for row in self.rows],
@@ -195,9 +205,20 @@ def _rows(a: Side, b: Side, x: SideCell, y: SideCell) -> Iterator[Row]:
                 yield _row(x, y, metric, one, two, words=f"{'A' if one is None else 'B'} has no sample of it")
             continue
         try:
-            yield _compared(a, b, x, y, metric, one, two)
+            yield _doubted(_compared(a, b, x, y, metric, one, two), _doubts(a, b, x, y))
         except ValueError as error:
             yield _row(x, y, metric, one, two, words=f"cannot be compared: {error}")
+
+
+def _doubts(a: Side, b: Side, x: SideCell, y: SideCell) -> list[str]:
+    """Why the figures of a cell may be none, in a word each."""
+    sides = (("A", a, x), ("B", b, y))
+    wrong = [f"{name}: quality fail" for name, side, _ in sides if side.quality == "fail"]
+    return wrong + [f"{name}: {doubt.partition(':')[0]}" for name, _, cell in sides for doubt in cell.doubts]
+
+
+def _doubted(row: Row, doubts: list[str]) -> Row:
+    return replace(row, doubts=tuple(doubts), words=f"{row.words}; in doubt, {', '.join(doubts)}") if doubts else row
 
 
 def _figure(cell: SideCell, metric: str) -> Figure | None:
@@ -237,61 +258,77 @@ def _compared(a: Side, b: Side, x: SideCell, y: SideCell, metric: str, one: Figu
         other = "; the published figure is a mean, the measured one a median" if figure.stat == "mean" else ""
         return _row(x, y, metric, one, two, ratio=ratio, low=low, high=high, words=known.words + other)
     turns = _turns(a, b, x, y, metric)
-    first = [value for turn, _ in turns for value in turn] or x.samples(metric)
-    second = [value for _, turn in turns for value in turn] or y.samples(metric)
-    found = compare(first, second, paired=bool(turns), drop_first=False, better=better)
-    return _row(
-        x,
-        y,
-        metric,
-        one,
-        two,
-        ratio=found.ratio,
-        low=found.low,
-        high=found.high,
-        paired=found.paired,
-        p=found.p,
-        effect=found.effect,
-        words=found.words,
-        rounds=tuple(statistics.median(turn_b) / statistics.median(turn_a) for turn_a, turn_b in turns),
-    )
+    if turns:
+        rounds = compare_rounds(turns, better=better)
+        found: dict[str, Any] = {key: value for key, value in vars(rounds).items() if key != "ratios"}
+        within = tuple(_within(*turn) for turn in turns)
+        return _row(x, y, metric, one, two, paired=True, rounds=rounds.ratios, within=within, **found)
+    samples = compare(x.samples(metric), y.samples(metric), drop_first=False, better=better)
+    told = ("ratio", "low", "high", "p", "effect", "words")
+    return _row(x, y, metric, one, two, **{key: getattr(samples, key) for key in told})
+
+
+def _within(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    found = compare(a, b, paired=len(a) == len(b), drop_first=False)
+    return found.low, found.high
 
 
 def _turns(a: Side, b: Side, x: SideCell, y: SideCell, metric: str) -> list[tuple[Sequence[float], Sequence[float]]]:
-    """Samples of the rounds that both sides of a paired measurement have; none where they are no pairs.
-
-    The n-th sample of a round belongs to the n-th of the other side's. A round that lost samples has lost that order,
-    and then nothing is paired.
-    """
+    """Samples of the rounds that both sides of a paired measurement have; none where they are no pairs."""
     if a.pair is None or a.pair != b.pair:
         return []
     left = {part.round: part.samples.get(metric, ()) for part in x.parts if part.round is not None}
     right = {part.round: part.samples.get(metric, ()) for part in y.parts if part.round is not None}
     turns = [(left[turn], right[turn]) for turn in sorted(left.keys() & right.keys())]
-    return turns if all(turn_a and len(turn_a) == len(turn_b) for turn_a, turn_b in turns) else []
+    return [(turn_a, turn_b) for turn_a, turn_b in turns if turn_a and turn_b]
 
 
 def _notes(a: Side, b: Side, pairs: _Pairs, rows: Sequence[Row]) -> Iterator[str]:
-    paired = [row for row in rows if row.paired]
+    yield from _in_doubt(a, b, pairs)
     if a.folders and a.folders == b.folders:
         yield "A and B are the very same measurement"
+    paired = [row for row in rows if row.paired]
     if paired:
-        count = max(len(row.rounds) for row in paired)
-        yield f"paired: A and B were measured in turn, {count} {'round' if count == 1 else 'rounds'}"
+        counts = sorted({len(row.rounds) for row in paired})
+        count = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+        said = "1 round" if counts == [1] else f"{count} rounds"
+        yield f"paired: A and B were measured in turn, {said}; each round counts once, however many samples it has"
         split = [row for row in paired if min(row.rounds) < 1 < max(row.rounds) and row.effect in ("faster", "slower")]
         for row in split:
             ratios = ", ".join(f"{ratio:.3f}" for ratio in row.rounds)
             yield f"{row.cell} {row.metric}: the rounds do not agree on which is faster (B to A: {ratios})"
-    starts = min(len(a.folders), len(b.folders))
-    if a.argv is not None and b.argv is not None and starts < STARTS:
+    elif a.argv is not None and b.argv is not None:
+        starts = min(len(a.folders), len(b.folders))
         often = "once" if starts == 1 else f"{starts} times"
-        yield f"each server was started {often}: what differs from one start to the next, the interval hardly holds"
-    if a.pair is not None and a.pair == b.pair and len(paired) < len(rows):
-        yield "measured in turn, but not all rows are pairs: rounds or samples are missing, so those are not paired"
+        yield (
+            f"each server was started {often}, and the interval is of the samples alone: what differs from one start "
+            "to the next it does not hold; `recipegen bench --ab` measures that"
+        )
+    if a.pair is not None and a.pair == b.pair:
+        yield from _left_out(a, b, rows)
     if any(x.corpus is None or y.corpus is None for x, y in pairs if not (x.published or y.published)):
         yield "a raw report does not say which text it was measured on, nor in which thinking mode"
     if any(x.published or y.published for x, y in pairs):
         yield "published figures were made elsewhere; `cell` says under which conditions, as far as they are known"
+
+
+def _in_doubt(a: Side, b: Side, pairs: _Pairs) -> Iterator[str]:
+    """What speaks against the figures themselves; a fast server that answers nonsense is not fast."""
+    for name, side in (("A", a), ("B", b)):
+        if side.quality in ("warn", "fail"):
+            said = "did not answer rightly" if side.quality == "fail" else "did not pass everything that it was asked"
+            yield f"{name}'s server {said} (quality {side.quality}): {'; '.join(side.quality_faults)}"
+    for name, cells in (("A", [x for x, _ in pairs]), ("B", [y for _, y in pairs])):
+        for cell in {cell.id: cell for cell in cells}.values():
+            yield from (f"{cell.id} of {name} is {doubt}" for doubt in cell.doubts)
+
+
+def _left_out(a: Side, b: Side, rows: Sequence[Row]) -> Iterator[str]:
+    most = max(len(a.folders), len(b.folders))
+    short = [row for row in rows if row.ratio is not None and len(row.rounds) < most]
+    if short:
+        names = ", ".join(dict.fromkeys(row.cell for row in short))
+        yield f"rounds that one of the two lacks are left out, in {names}: {most} were begun"
 
 
 def _environment(a: Side, b: Side, pairs: _Pairs) -> tuple[list[Difference], list[str]]:

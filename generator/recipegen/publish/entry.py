@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from recipegen.results.report import ReportCell
 from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run, quality_of, run_order
 
 if TYPE_CHECKING:
+    from recipegen.publish.agents import Labelled
     from recipegen.spec.completed import Spec
     from recipegen.spec.model import Published
 
@@ -30,6 +32,7 @@ class IndexEntry:
         hardware: label of the hardware that the recipe is written for.
         gpu: that hardware's GPU; None when it needs none, so that any machine is its own.
         published: figures of others, each with its source.
+        agents: agentic runs, each with its label.
     """
 
     folder: Path
@@ -45,6 +48,7 @@ class IndexEntry:
     hardware: str
     gpu: str | None
     published: tuple[Published, ...] = ()
+    agents: tuple[Labelled, ...] = ()
 
     @property
     def name(self) -> str:
@@ -58,16 +62,21 @@ class IndexEntry:
         """
         if record["host"] is not None:
             return hardware_matches(record["host"], self.gpu)
-        return self.gpu is None or gpu_slug(self.gpu) in record["machine"].lower().split("-")
+        return self.is_named_like_own(record["machine"])
+
+    def is_named_like_own(self, machine: str) -> bool:
+        """Whether a machine's name is one of the hardware that the recipe is written for."""
+        return self.gpu is None or gpu_slug(self.gpu) in machine.lower().split("-")
 
 
-def entry_of(spec: Spec, folder: Path, link: str) -> IndexEntry:
+def entry_of(spec: Spec, folder: Path, link: str, agents: Sequence[Labelled] = ()) -> IndexEntry:
     """The row of a recipe.
 
     Args:
         spec: the recipe, completed.
         folder: its folder.
         link: the folder as seen from INDEX.md.
+        agents: its agentic runs.
     """
     model = spec.main_model
     cell = spec.cell(spec.bench.headline)
@@ -85,6 +94,7 @@ def entry_of(spec: Spec, folder: Path, link: str) -> IndexEntry:
         hardware=spec.hardware.label,
         gpu=spec.hardware.gpu,
         published=spec.published,
+        agents=tuple(agents),
     )
 
 

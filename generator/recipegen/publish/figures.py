@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,11 +49,67 @@ def number(value: float) -> str:
     return f"{value:.2f}"
 
 
+_FINEST = -2
+"""Power of ten of the last digit that is ever shown: hundredths, as leaderboards show tok/s."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """How many digits of a figure are shown.
+
+    Attributes:
+        place: power of ten of the last one, _FINEST at the least.
+    """
+
+    place: int
+
+    def figure(self, value: float) -> str:
+        """A median or a mean."""
+        return _to_place(value, self.place)
+
+    def finer(self, value: float) -> str:
+        """An end of its interval, a deviation: one digit more, so that a width can be read."""
+        return _to_place(value, self.place - 1)
+
+    def with_interval(self, found: Described) -> str:
+        """Median and its 95 % interval: `102 (98.1–107.3)`; of a single sample the figure alone."""
+        if found.n == 1:
+            return number(found.median)
+        return f"{self.figure(found.median)} ({self.finer(found.low)}–{self.finer(found.high)})"
+
+
+def digits(median: float, low: float, high: float) -> Digits:
+    """The digits that an interval supports: the one rule, wherever a measured figure is shown.
+
+    The last digit shown stands where half of the interval has its first one, or its second where the first is a 1:
+    36.12 in 35.47 to 36.77, give or take 0.65, is 36.1. That digit is in doubt; those after it would be chance. (GUM
+    7.2.6 gives an uncertainty two digits at the most and rounds the figure to match; this is the stricter custom.) No
+    figure is rounded out of its own interval. Two decimals are the most, and what a single sample has, of which no
+    interval is known.
+    """
+    half = (high - low) / 2
+    if half < 2 * 10.0**_FINEST:
+        return _digits_to(_FINEST)
+    place = math.floor(math.log10(half / 2))  # a 1 in front is one place further
+    while place > _FINEST and not low <= round(median, -place) <= high:
+        place -= 1
+    return _digits_to(place)
+
+
+_digits_to = cache(Digits)
+"""A table shows a hundred thousand figures to a handful of places."""
+
+
+def _to_place(value: float, place: int) -> str:
+    """Rounded to a power of ten: 7022.39 at 10**2 is 7000."""
+    if place >= 0:
+        return f"{round(value, -place):.0f}"
+    return f"{value:.1f}" if place == -1 else f"{value:.2f}"
+
+
 def with_interval(found: Described) -> str:
-    """Median and its 95 % interval: `102.05 (98.10–107.33)`; of a single sample the figure alone."""
-    if found.n == 1:
-        return number(found.median)
-    return f"{number(found.median)} ({number(found.low)}–{number(found.high)})"
+    """Median and its 95 % interval, each with the digits that it supports."""
+    return digits(found.median, found.low, found.high).with_interval(found)
 
 
 def table_row(*cells: str) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from recipegen.errors import EXIT_FINDINGS, Problem, RecipegenError, SpecError, Where
+from recipegen.publish.agents import newest_scores, score_text
 from recipegen.publish.entry import IndexEntry, failed_quality, headline_run
-from recipegen.publish.figures import NOTHING, cell_samples, conditions, number, table_head, table_row
+from recipegen.publish.figures import NOTHING, cell_samples, conditions, digits, number, table_head, table_row
 from recipegen.quoting import markdown_link, markdown_text
 from recipegen.results.store import DOUBTFUL, quality_of
 from recipegen.stats import WARM_RULE
@@ -29,6 +30,7 @@ _COLUMNS = (
     ("tg128 (tok/s)", True),
     ("pp2048 (tok/s)", True),
     ("quality", False),
+    ("agent score", False),
     ("published elsewhere", False),
     ("hardware", False),
     ("date", False),
@@ -36,8 +38,10 @@ _COLUMNS = (
 )
 _LEGEND = (
     f"Measured figures are warm medians: {WARM_RULE} (n). Before n stands the 95 % bootstrap interval of the median;",
-    "few-samples, wide-interval, drift and two-groups say why a figure must be read with care (the recipe's RESULTS.md",
-    "has the numbers). Quality is the verdict of questions that the server was asked; a run that fails makes no row.",
+    "a figure has no more digits than its interval supports, its raw report has all. few-samples, wide-interval, drift",
+    "and two-groups say why a figure must be read with care (the recipe's RESULTS.md has the numbers). Quality is the",
+    "verdict of questions that the server was asked; a run that fails makes no row. An agent score is of tasks that an",
+    "agent did on the headline variant; the label after it says what it is worth, and RESULTS.md why.",
 )
 _TG, _PP = 128, 2048
 """Tokens that the columns are named after; a recipe whose headline cell has others says so in its cells."""
@@ -117,6 +121,7 @@ def _row(entry: IndexEntry, notes: _Notes) -> str:
         measured.tg,
         measured.pp,
         measured.quality,
+        _agents(entry),
         _published(entry, notes),
         measured.hardware,
         measured.date,
@@ -158,15 +163,25 @@ def _measured(entry: IndexEntry) -> _Measured:
     )
 
 
+def _agents(entry: IndexEntry) -> str:
+    """Scores of the headline variant, the newest of each suite, each with its label."""
+    scores = [
+        score_text(*one) + ("" if entry.is_named_like_own(one[0].machine) else f" (on {markdown_text(one[0].machine)})")
+        for one in newest_scores(entry.agents, entry.headline)
+    ]
+    return "; ".join(scores) or NOTHING
+
+
 def _figure(samples: list[float], remarks: list[str]) -> str:
     if not samples:
         return NOTHING
     found = describe(samples)
-    interval = [f"{number(found.low)}–{number(found.high)}"] * (found.n > 1)
+    to = digits(found.median, found.low, found.high)
+    interval = [f"{to.finer(found.low)}–{to.finer(found.high)}"] * (found.n > 1)
     codes = [warning.code for warning in found.warnings]
     # Of few samples the interval is wide as a rule, and is not yet one of 95 %.
     odd = [code for code in codes if code != "wide-interval" or "few-samples" not in codes]
-    return f"{number(found.median)} ({', '.join([*interval, f'n={found.n}', *odd, *remarks])})"
+    return f"{to.figure(found.median)} ({', '.join([*interval, f'n={found.n}', *odd, *remarks])})"
 
 
 def _published(entry: IndexEntry, notes: _Notes) -> str:

@@ -25,6 +25,10 @@ class CellLine:
         figures: statistics of the warm samples, by metric (tok/s, tok/s, ms).
         verdict: whether the figures can be right; None where nobody judged them.
         reasons: of the verdict.
+        acceptance_length: mean tokens of one pass as the server counted them; None without speculation, or unknown.
+        peak_used_bytes: most memory of the host in use meanwhile; None where nobody looked.
+        failed_requests: None where nobody counted.
+        server_note: why the server's counters say nothing, or not all; None when there is nothing to tell.
     """
 
     id: str
@@ -33,6 +37,10 @@ class CellLine:
     figures: Mapping[str, Described]
     verdict: str | None
     reasons: tuple[str, ...]
+    acceptance_length: float | None
+    peak_used_bytes: int | None
+    failed_requests: int | None
+    server_note: str | None
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,9 @@ def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _cell_line(folder: Path, cell: CellRecord, problems: list[Problem]) -> CellLine:
+    from recipegen.plausible.counters import acceptance_length, peak_used_bytes, server_note
+    from recipegen.plausible.judge import metrics_of
+
     figures: dict[str, Described] = {}
     if cell["status"] == "done":
         try:
@@ -133,6 +144,7 @@ def _cell_line(folder: Path, cell: CellRecord, problems: list[Problem]) -> CellL
         except SpecError as error:
             problems += error.problems
     verdict = cell.get("verdict") or {}
+    metrics = metrics_of(folder, cell) or {}
     return CellLine(
         id=cell["id"],
         status=cell["status"],
@@ -140,6 +152,10 @@ def _cell_line(folder: Path, cell: CellRecord, problems: list[Problem]) -> CellL
         figures=figures,
         verdict=verdict.get("verdict"),
         reasons=tuple(map(str, verdict.get("reasons") or ())),
+        acceptance_length=acceptance_length(metrics),
+        peak_used_bytes=peak_used_bytes(metrics),
+        failed_requests=cell.get("failed_requests"),
+        server_note=server_note(metrics),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
+from recipegen.publish.agents import agent_section
 from recipegen.publish.entry import IndexEntry
 from recipegen.publish.figures import (
     METRICS,
@@ -14,6 +15,7 @@ from recipegen.publish.figures import (
     UNITS,
     cell_samples,
     conditions,
+    digits,
     number,
     table_head,
     table_row,
@@ -21,7 +23,16 @@ from recipegen.publish.figures import (
 )
 from recipegen.publish.index import RecordsBroken
 from recipegen.quoting import markdown_code, markdown_link, markdown_text
-from recipegen.results.store import DOUBTFUL, RECORD, CellRecord, RunRecord, load_run, run_order
+from recipegen.results.store import (
+    DOUBTFUL,
+    RECORD,
+    CellRecord,
+    RunRecord,
+    load_run,
+    quality_faults,
+    quality_of,
+    run_order,
+)
 from recipegen.stats import WARM_RULE
 from recipegen.stats.summary import Described, describe
 
@@ -67,9 +78,10 @@ def build_results_page(entry: IndexEntry, runs: Iterable[Path]) -> str:
         "",
         "tg and pp are in tok/s, ttfr (time to first response) in ms, at several requests at a time of all of them",
         "together. The interval is the bootstrap interval of the median, std the population standard deviation. Every",
-        "figure follows from the raw report of its row.",
+        "figure follows from the raw report of its row, and is shown with no more digits than its interval supports.",
         "",
-        *(sections or ["Nothing has been measured yet.", ""]),
+        *(sections or ([] if entry.agents else ["Nothing has been measured yet.", ""])),
+        *agent_section(entry.agents, entry.folder),
         *_published_section(entry),
     ]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -105,6 +117,8 @@ def _remarks(cell: CellRecord, found: Mapping[str, Described]) -> Iterator[str]:
     verdict = cell.get("verdict") or {}
     if verdict.get("verdict") in DOUBTFUL:
         yield f"**{verdict['verdict']}**. {markdown_text('; '.join(verdict['reasons']))}"
+    if cell.get("server_note"):
+        yield markdown_text(str(cell["server_note"]))
     if "tg_req" in found:
         each = with_interval(found["tg_req"])
         yield f"each of the {cell['concurrency']} requests decodes at {each} {UNITS['tg_req']}"
@@ -120,9 +134,7 @@ def _facts(record: RunRecord) -> Iterable[tuple[str, str]]:
         markdown_text(record["status"]) + (f": {_short(record['error'])}" if record["error"] else ""),
     )
     yield "origin", _ORIGINS[record["origin"]]
-    quality = record.get("quality") or {}
-    faults = [f"{check['id']}: {check['why']}" for check in quality.get("checks", ()) if check["verdict"] != "pass"]
-    yield "quality", markdown_text("; ".join(filter(None, [str(quality.get("verdict") or ""), *faults])))
+    yield "quality", markdown_text("; ".join(filter(None, [quality_of(record) or "", *quality_faults(record)])))
     times = [time for time in (record["started"], record["ended"]) if time]
     yield "time", markdown_text(" to ".join(dict.fromkeys(times)))
     engine = record["engine"]
@@ -161,7 +173,8 @@ def _cell_row(place: str, cell: CellRecord, found: Mapping[str, Described]) -> s
 def _numbers(found: Described | None) -> tuple[str, str, str]:
     if found is None:
         return NOTHING, NOTHING, NOTHING
-    return with_interval(found), number(found.mean), number(found.std)
+    to = digits(found.median, found.low, found.high)
+    return to.with_interval(found), to.figure(found.mean), to.finer(found.std)
 
 
 def _published_section(entry: IndexEntry) -> list[str]:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import RecipegenError, Where
 from recipegen.publish.figures import METRICS, cell_samples
+from recipegen.quality.verdict import VERDICTS
 from recipegen.results.report import cell_of, check_report, metric_values
-from recipegen.results.store import RECORD, RunRecord, iter_runs, load_run, run_order
+from recipegen.results.store import (
+    DOUBTFUL,
+    RECORD,
+    CellRecord,
+    RunRecord,
+    iter_runs,
+    load_run,
+    quality_faults,
+    quality_of,
+    run_order,
+)
 from recipegen.stats import warm
 from recipegen.workspace import Workspace, variant_of
 
@@ -50,6 +61,7 @@ class SideCell:
         failed: why there is nothing.
         corpus_sha256: of its text.
         tool: llama-benchy's arguments.
+        doubts: verdicts that its figures cannot be right, each with its first reason: `too-fast: 900 tok/s …`.
     """
 
     id: str
@@ -61,6 +73,7 @@ class SideCell:
     failed: str | None = None
     corpus_sha256: str | None = None
     tool: tuple[str, ...] | None = None
+    doubts: tuple[str, ...] = ()
 
     def samples(self, metric: str) -> list[float]:
         """All warm samples of a metric."""
@@ -79,6 +92,8 @@ class Side:
         argv: the server's command line.
         env: the server's environment.
         folders: of its runs, or the report's file.
+        quality: the worst verdict of its runs on what the servers answered; None where nobody asked.
+        quality_faults: what kept them from passing.
     """
 
     given: str
@@ -89,6 +104,8 @@ class Side:
     argv: tuple[str, ...] | None = None
     env: Mapping[str, str] | None = None
     folders: tuple[Path, ...] = ()
+    quality: str | None = None
+    quality_faults: tuple[str, ...] = ()
 
     @property
     def is_published(self) -> bool:
@@ -178,7 +195,8 @@ def _run_side(given: str, runs: list[_Run]) -> Side:
             if known is None or known.failed is not None:
                 cells[cell.id] = cell
             elif cell.failed is None:
-                cells[cell.id] = SideCell(**{**vars(known), "parts": (*known.parts, *cell.parts)})
+                doubts = tuple(dict.fromkeys((*known.doubts, *cell.doubts)))
+                cells[cell.id] = replace(known, parts=(*known.parts, *cell.parts), doubts=doubts)
     server = record["server"] or {}
     argv, env = server.get("argv"), server.get("env")
     of = f"{len(runs)} rounds, the last {folder.name}" if len(runs) > 1 else folder.name
@@ -193,7 +211,14 @@ def _run_side(given: str, runs: list[_Run]) -> Side:
         argv=tuple(map(str, argv)) if isinstance(argv, list) else None,
         env={str(key): str(value) for key, value in env.items()} if isinstance(env, dict) else None,
         folders=tuple(path for path, _ in runs),
+        quality=_worst(quality_of(one) for _, one in runs),
+        quality_faults=tuple(dict.fromkeys(fault for _, one in runs for fault in quality_faults(one))),
     )
+
+
+def _worst(verdicts: Iterable[str | None]) -> str | None:
+    asked = [verdict for verdict in verdicts if verdict is not None]
+    return next((verdict for verdict in reversed(VERDICTS) if verdict in asked), None)
 
 
 def _cells(folder: Path, record: RunRecord) -> Iterator[SideCell]:
@@ -211,7 +236,14 @@ def _cells(folder: Path, record: RunRecord) -> Iterator[SideCell]:
             continue
         values = cell_samples(folder, cell, *METRICS)
         kept = {metric: warm(one)[0] for metric, one in zip(METRICS, values, strict=True) if one}
-        yield SideCell(**facts, parts=(Part(_round(record), kept),))
+        yield SideCell(**facts, parts=(Part(_round(record), kept),), doubts=_doubts(cell))
+
+
+def _doubts(cell: CellRecord) -> tuple[str, ...]:
+    verdict = cell.get("verdict") or {}
+    if verdict.get("verdict") not in DOUBTFUL:
+        return ()
+    return (": ".join([str(verdict["verdict"]), *verdict["reasons"][:1]]),)
 
 
 def _facts(record: RunRecord) -> Iterator[tuple[str, str | None]]:

@@ -52,13 +52,36 @@ def probe(
         checks.append(known)
         if concurrency > 1:
             checks.append(_load(chat, concurrency, alone))
-        deep = sorted({depth for depth in depths if depth >= SHALLOWEST})
-        if deep:
-            scale = measured_scale(chat)
-            checks += [needle_check(chat, depth, scale, model_context) for depth in deep]
+        checks += _needles(chat, depths, model_context, "fail")
     elif concurrency > 1:
         checks.append(_coherence(chat, small, concurrency))
     return Quality(tuple(checks))
+
+
+def probe_needles(
+    base_url: str,
+    served_name: str,
+    *,
+    depths: Sequence[int],
+    thinking_kwarg: str | None = "enable_thinking",
+    model_context: int | None = None,
+    timeout: float = 120.0,
+) -> Quality:
+    """The needles alone, of a model of which nothing else is asked: what it does not find is a warning.
+
+    A model that is too small to know anything, or that has random weights, does not find them; that it answers at
+    such a depth at all is what is learnt then. Arguments are those of `probe`.
+    """
+    chat = Chat(base_url, served_name, thinking_kwarg=thinking_kwarg, timeout=timeout)
+    return Quality(tuple(_needles(chat, depths, model_context, "warn")))
+
+
+def _needles(chat: Chat, depths: Sequence[int], model_context: int | None, missing: Verdict) -> list[Check]:
+    deep = sorted({depth for depth in depths if depth >= SHALLOWEST})
+    if not deep:
+        return []
+    scale = measured_scale(chat)
+    return [needle_check(chat, depth, scale, model_context, missing) for depth in deep]
 
 
 def _coherence(chat: Chat, small: bool, at_once: int = 1) -> Check:

@@ -9,7 +9,7 @@ from typing import Any
 from recipegen.quality.client import Answer, Chat
 from recipegen.quality.questions import plain, probes
 from recipegen.quality.text import faults
-from recipegen.quality.verdict import Check, shown
+from recipegen.quality.verdict import Check, Verdict, shown
 
 SHALLOWEST = 256
 """Tokens of depth from which on a needle is worth looking for."""
@@ -77,12 +77,13 @@ def plant(words: int, seed: str) -> Planted:
     return Planted(f"{' '.join(sentences)}\n\n{data['ask']}", code, share)
 
 
-def needle_check(chat: Chat, depth: int, scale: Scale, model_context: int | None) -> Check:
+def needle_check(chat: Chat, depth: int, scale: Scale, model_context: int | None, missing: Verdict = "fail") -> Check:
     """Asks for the fact at one depth; a miss gets a second try at another place.
 
     Args:
         depth: tokens of the whole prompt, about.
         model_context: tokens that prompt and answer may have together; a deeper needle is planted less deep.
+        missing: what it is when the fact is found at neither place; a request that fails is a failure in any case.
     """
     most = probes()["needle"]["max_tokens"]
     aim = depth if model_context is None else max(min(depth, model_context - most - _ROOM), 1)
@@ -103,7 +104,7 @@ def needle_check(chat: Chat, depth: int, scale: Scale, model_context: int | None
     why = f"not found at {planted.share:.0%} of the text, nor at another place{_tokens(answer)}{lowered}"
     if len(answer.text.split()) > 20 and garbage:
         why += f"; the answer is garbage: {garbage[0]}"
-    return _check(depth, "fail", shown(answer.text), planted, why)
+    return _check(depth, missing, shown(answer.text), planted, why)
 
 
 def _found(

@@ -63,6 +63,26 @@ class Quality:
         return {"verdict": self.verdict, "checks": [check.as_data() for check in self.checks]}
 
 
+def quality_of_data(data: Mapping[str, Any] | None) -> Quality:
+    """What `Quality.as_data` gave, as it stands in a record that was loaded; nothing asked is no checks.
+
+    A verdict that is none of the three counts as the worst: somebody changed the record.
+    """
+    checks: Iterable[Mapping[str, Any]] = (data or {}).get("checks", ())
+    return Quality(
+        tuple(
+            Check(
+                id=check["id"],
+                verdict=check["verdict"] if check["verdict"] in VERDICTS else "fail",
+                found=check.get("found", ""),
+                expected=check.get("expected", ""),
+                why=check["why"],
+            )
+            for check in checks
+        )
+    )
+
+
 def merged(parts: Mapping[str, Quality]) -> Quality:
     """Several probes as one, each check's id with the name of its part in front: `before.coherence`."""
     return Quality(

@@ -12,7 +12,7 @@ from recipegen import __version__
 from recipegen.catalog import builtin_corpus
 from recipegen.engines import engine
 from recipegen.engines.base import used_models
-from recipegen.engines.benchy import bench_command, think_kwargs
+from recipegen.engines.benchy import SERIES_TOKENS, bench_command, think_kwargs
 from recipegen.engines.container import RECIPE_PATH, container, docker_run
 from recipegen.render import context
 from recipegen.render.patches import Patch, find_patches
@@ -151,6 +151,7 @@ def _add_bench(spec: Spec, add: _Add) -> None:
         _SCRIPT,
         cell=headline,
         command=bench_command(spec, headline),
+        series_tokens=SERIES_TOKENS,
         think={mode: think_kwargs(spec, mode) for mode in ("on", "off")},
         builtin_sha256={name: hashlib.sha256(_builtin(name)).hexdigest() for name in builtin},
     )

@@ -15,7 +15,7 @@ from recipegen.files import read_bounded, sha256_bytes, write_atomic
 from recipegen.results.agent_format import LIMIT, Evaluation, read_evaluation
 from recipegen.results.fast_json import decode
 from recipegen.results.scrub import assert_clean, identity_here, scrub
-from recipegen.results.store import claim_folder, run_name, utc_text
+from recipegen.results.store import claim_folder, iter_runs, run_name, utc_text
 from recipegen.workspace import variant_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ RAW = "agent-report.json"
 
 Label = Literal["legitimate", "borderline", "capped", "capacity-bound", "invalid", "unknown"]
 _CONTEXT_FLAG = "max-model-len"
-_INVALID = ("CTX_FLOOR_64K_HERMES_AGENT", "SMOKE_PROBE_MUST_GATE_RUN")
+"""What the rules ask for, whichever engine served."""
+_INVALID = ("CTX_FLOOR_64K_HERMES_AGENT", "AGENT_SCORE_CONTEXT_FLOOR", "SMOKE_PROBE_MUST_GATE_RUN")
 
 
 @dataclass(frozen=True)
@@ -200,12 +201,12 @@ def take_in_agent_results(
 
 
 def _context(recipe: Recipe, variant: str, evaluation: Evaluation) -> tuple[int | None, str | None]:
-    from recipegen.lint.subject import Subject
+    from recipegen.fit.context import given_context
 
     if evaluation.context is not None:
         return evaluation.context, "file"
-    length = Subject(recipe, recipe.spec.variants[variant]).flags.get(_CONTEXT_FLAG)
-    return (length, "recipe") if type(length) is int else (None, None)
+    length = given_context(recipe.spec, variant)
+    return (length, "recipe") if length is not None else (None, None)
 
 
 def _moment(evaluation: Evaluation) -> datetime | None:
@@ -215,7 +216,8 @@ def _moment(evaluation: Evaluation) -> datetime | None:
 
 def agent_records(recipe_dir: Path) -> list[Path]:
     """Records of the agentic runs that were taken in, by machine, then oldest first. Links are not followed."""
-    return [path for path in sorted(recipe_dir.glob(f"results/*/*/{RECORD}")) if not path.is_symlink()]
+    records = (run / RECORD for run in iter_runs(recipe_dir, RECORD))
+    return [path for path in records if not path.is_symlink()]
 
 
 def agent_runs(recipe_dir: Path) -> list[AgentRun]:

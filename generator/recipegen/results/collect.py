@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -125,6 +125,7 @@ def collect(
     corpus: str | None = None,
     thinking: str | None = None,
     dry_run: bool = False,
+    judge: Callable[[Path, RunRecord], object] | None = None,
 ) -> list[Collected]:
     """Checks reports, finds the planned cells that they measured, and copies them byte by byte into results/.
 
@@ -140,6 +141,7 @@ def collect(
         corpus: which corpus the prompts came from, where the file's name does not tell.
         thinking: default, on or off, likewise.
         dry_run: do everything but write.
+        judge: gets each new run's folder and record before that is written; puts the verdicts into its cells.
 
     Raises:
         SpecError: one or more files cannot be taken in; every reason of every file. Nothing is written then.
@@ -164,7 +166,7 @@ def collect(
             problems.append(Problem(error.where or Where(path), message, error.hint))
     if problems:
         raise SpecError(problems)
-    for folder, run in _place(recipe_dir, spec, machine, _runs(list(taken.values())), dry_run):
+    for folder, run in _place(recipe_dir, spec, machine, _runs(list(taken.values())), dry_run, judge):
         for one in run.files:
             known[one.sha256] = (folder, one.file, tuple(cell.id for cell, _ in one.cells))
     results = []
@@ -265,7 +267,14 @@ def _runs(taken: list[_Taken]) -> list[_Run]:
     return runs
 
 
-def _place(recipe_dir: Path, spec: Spec, machine: str, runs: list[_Run], dry_run: bool) -> list[tuple[Path, _Run]]:
+def _place(
+    recipe_dir: Path,
+    spec: Spec,
+    machine: str,
+    runs: list[_Run],
+    dry_run: bool,
+    judge: Callable[[Path, RunRecord], object] | None,
+) -> list[tuple[Path, _Run]]:
     """Writes the runs and gives their folders; when one cannot be written, none stays."""
     placed: list[tuple[Path, _Run]] = []
     try:
@@ -281,6 +290,8 @@ def _place(recipe_dir: Path, spec: Spec, machine: str, runs: list[_Run], dry_run
                 write_atomic(writer.folder / one.file, one.raw, within=recipe_dir)
             # Only now: a record never names a report that is not there.
             record["cells"] = cells
+            if judge is not None:
+                judge(writer.folder, record)
             record["status"] = status_of(cells, {cell.id for cell in spec.cells()})
             writer.write()
     except BaseException:

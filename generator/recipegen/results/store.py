@@ -66,6 +66,7 @@ class _LaterOfCell(TypedDict, total=False):
     attempts: int
     earlier_errors: list[str]
     metrics: str | None
+    server_note: str | None
     verdict: dict[str, Any] | None
 
 
@@ -281,6 +282,12 @@ def quality_of(record: RunRecord) -> str | None:
     return None if verdict is None else str(verdict)
 
 
+def quality_faults(record: RunRecord) -> list[str]:
+    """What kept a run from passing: `after.load: 3 of 8 turned wrong with 4 at once`."""
+    checks = (record.get("quality") or {}).get("checks", ())
+    return [f"{check['id']}: {check['why']}" for check in checks if check["verdict"] != "pass"]
+
+
 def status_of(cells: list[CellRecord], planned: set[str]) -> RunStatus:
     """What a run came to: every planned cell done, some cells, or none."""
     done = {cell["id"] for cell in cells if cell["status"] == "done"}
@@ -317,12 +324,16 @@ def claim_folder(recipe_dir: Path, machine: str, run: str) -> Path:
     raise RecipegenError(f"{parent} holds thousands of runs called {run}", hint="look what starts them")
 
 
-def iter_runs(recipe_dir: Path) -> Iterator[Path]:
-    """Folders of all runs that have a record, by machine, then oldest first. Links are not followed."""
+def iter_runs(recipe_dir: Path, record: str = RECORD) -> Iterator[Path]:
+    """Folders of all runs that have a record, by machine, then oldest first. Links are not followed.
+
+    Args:
+        record: name of the file that makes a folder a run; agentic runs have another one.
+    """
     for machine in _folders(recipe_dir / "results"):
         for run in sorted(_folders(machine), key=run_order):
             # os.path, because a table looks at ten thousand runs and pathlib takes three times as long.
-            if os.path.isfile(f"{run}/{RECORD}"):  # noqa: PTH113
+            if os.path.isfile(f"{run}/{record}"):  # noqa: PTH113
                 yield run
 
 

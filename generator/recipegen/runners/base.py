@@ -110,8 +110,12 @@ class Server(Protocol):
     def facts(self) -> dict[str, Any]:
         """For the record: "runner", "started_by_us", "image" (see `image_facts`) and "program" (a name)."""
 
-    def stop(self) -> None:
-        """Takes down what `start` started, log saved to the plan's log_path; harmless when called again."""
+    def stop(self, grace_s: float | None = None) -> None:
+        """Takes down what `start` started, log saved to the plan's log_path; harmless when called again.
+
+        Args:
+            grace_s: seconds from the request to end to SIGKILL, GRACE_S by default; 0 kills at once.
+        """
 
     def __enter__(self) -> Self: ...
 
@@ -129,7 +133,7 @@ class StartedServer:
         """See `Server.start`."""
         raise NotImplementedError
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float | None = None) -> None:
         """See `Server.stop`."""
         raise NotImplementedError
 

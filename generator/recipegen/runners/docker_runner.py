@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ class DockerServer(StartedServer):
         self._container: Container | None = None
         self._image: dict[str, str | None] | None = None
         self._exit_code: int | None = None
+        self._stopping = threading.Lock()
 
     def start(self) -> None:
         """Starts the container.
@@ -102,14 +104,17 @@ class DockerServer(StartedServer):
         """What runs: the image as the daemon knows it."""
         return {"runner": "docker", "started_by_us": True, "image": self._image, "program": None}
 
-    def stop(self) -> None:
-        """Ends and removes the container, log saved to the plan's log_path; another Ctrl-C hurries it."""
-        with signals_held() as hurry:
+    def stop(self, grace_s: float | None = None) -> None:
+        """Ends and removes the container, log saved to the plan's log_path; another Ctrl-C hurries it.
+
+        The memory guard may call it while its owner does: the second one waits, and finds nothing left to do.
+        """
+        with signals_held() as hurry, self._stopping:
             container = self._container
             if container is None:
                 return
             try:
-                docker.halt(container, GRACE_S, hurry)
+                docker.halt(container, GRACE_S if grace_s is None else grace_s, hurry)
                 self.alive()
                 if self.plan.log_path is not None:
                     began = time.monotonic()

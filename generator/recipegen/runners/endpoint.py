@@ -59,5 +59,5 @@ class EndpointServer(StartedServer):
         """That it was not started here."""
         return {"runner": "endpoint", "started_by_us": False, "image": None, "program": None}
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float | None = None) -> None:
         """Leaves the server alone."""

@@ -107,11 +107,11 @@ class LocalServer(StartedServer):
         """What runs: the program by its name, without its path."""
         return {"runner": "local", "started_by_us": True, "image": None, "program": self._program}
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float | None = None) -> None:
         """Ends the process and its children; a second Ctrl-C only makes it quicker."""
         try:
             if self._process is not None:
-                self._process.terminate(GRACE_S)
+                self._process.terminate(GRACE_S if grace_s is None else grace_s)
         except KeyboardInterrupt:
             with signals_held():
                 self._end_now()

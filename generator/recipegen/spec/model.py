@@ -391,6 +391,10 @@ class Profile(Strict):
     prefix_caching: bool = Field(
         False, description="let the context be cached: its load and the test after it are measured apart"
     )
+    to_limit: bool = Field(False, description="one more depth, as deep as the context of the variant allows")
+    needle: bool = Field(
+        False, description="ask for a fact hidden at each depth, also of a model of which bench.quality asks less"
+    )
 
 
 class Bench(Strict):

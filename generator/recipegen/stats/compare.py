@@ -89,8 +89,9 @@ def compare(
 
     Args:
         a, b: samples in the order in which they were measured; all above zero.
-        paired: whether the n-th of each were measured side by side. None: not known, taken as not paired; that
-            both have the same length does not make them pairs.
+        paired: whether the n-th of each were measured side by side, and each such pair independently of the others.
+            Samples of one start of a server are not (stats.rounds compares those). None: not known, taken as not
+            paired; that both have the same length does not make them pairs.
         drop_first: apply WARM_RULE to both.
         better: "higher" for throughputs, "lower" for times.
         names: of A and B, for the sentence.
@@ -110,7 +111,8 @@ def compare(
         low, high = ratio_interval(sorted(first), sorted(second))
         test, p = "Mann-Whitney U test", _rank_sum(first, second)
     telling = _telling(len(first), len(second), bool(paired))
-    effect = _effect(low, high, p, telling, better)
+    effect = effect_of(low, high, p, telling, better)
+    why = "" if telling else "; so few cannot show one, however large"
     runs = _runs(len(first), len(second), bool(paired))
     return Comparison(
         paired=bool(paired),
@@ -124,7 +126,7 @@ def compare(
         p=p,
         test=test,
         effect=effect,
-        words=_words(effect, (ratio, low, high), runs, telling, better, names),
+        words=in_words(effect, (ratio, low, high), runs, why, better, names),
     )
 
 
@@ -208,7 +210,8 @@ def _signed_rank(ratios: Sequence[float]) -> float | None:
     return float(wilcoxon(logs, alternative="two-sided").pvalue)
 
 
-def _effect(low: float, high: float, p: float | None, telling: bool, better: Better) -> Effect:
+def effect_of(low: float, high: float, p: float | None, telling: bool, better: Better) -> Effect:
+    """What a ratio's interval and its test say, where there are enough samples for them to say anything."""
     if p is None or not telling:
         return "undecided"
     if low >= 1 - SAME and high <= 1 + SAME:
@@ -240,9 +243,16 @@ def _runs(n_a: int, n_b: int, paired: bool) -> str:
     return f"{n_a} and {n_b} runs"
 
 
-def _words(
-    effect: Effect, found: tuple[float, float, float], runs: str, telling: bool, better: Better, names: tuple[str, str]
+def in_words(
+    effect: Effect, found: tuple[float, float, float], runs: str, why: str, better: Better, names: tuple[str, str]
 ) -> str:
+    """A comparison as a sentence.
+
+    Args:
+        found: ratio of B to A, low and high end of its interval.
+        runs: what it was made of: `30 runs each`.
+        why: what keeps anything from being told, put after the sentence; empty where nothing does.
+    """
     a, b = names
     # A time is shown as its inverse: twice as fast is half the time, and the interval's ends change places.
     ratio, low, high = found if better == "higher" else (1 / found[0], 1 / found[2], 1 / found[1])
@@ -251,7 +261,6 @@ def _words(
     interval = f"({CONFIDENCE * 100:.0f} % interval {low:.{digits}f} to {high:.{digits}f})"
     is_so = f"{b} is {ratio:.{digits}f} times as fast as {a}"
     if effect == "undecided":
-        why = "" if telling else "; so few cannot show one, however large"
         return f"no difference can be told from {runs}: {is_so} {interval}{why}"
     if effect == "same":
         return f"{is_so} {interval}: the same within {SAME * 100:.0f} %"

@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import sub
 from typing import Literal
 
 from recipegen.stats import WARM_RULE, summarize, warm
@@ -238,6 +239,10 @@ def _groups(ordered: list[float], median: float) -> Warning_ | None:
     least = max(GROUPS_LEAST, math.ceil(GROUPS_SHARE * n))
     if n < 2 * least:
         return None
+    # The cheap condition first: most cells have no gap anywhere that could lie between two groups.
+    gap = GROUPS_GAP * abs(median)
+    if max(map(sub, ordered[least : n - least + 1], ordered[least - 1 : n - least])) <= gap:
+        return None
     # Otsu: the spread within is least where the spread between is largest. Sums are of distances from the
     # median, so that large figures with small differences keep their digits.
     total = sum(value - median for value in ordered)
@@ -248,7 +253,7 @@ def _groups(ordered: list[float], median: float) -> Warning_ | None:
             between = (below / size - (total - below) / (n - size)) ** 2 * size * (n - size)
             if between > best:
                 at, best = size, between
-    if ordered[at] - ordered[at - 1] <= GROUPS_GAP * abs(median):
+    if ordered[at] - ordered[at - 1] <= gap:
         return None
     lower, upper = ordered[:at], ordered[at:]
     one, two = summarize(lower, drop_first=False), summarize(upper, drop_first=False)

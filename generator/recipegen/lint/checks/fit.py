@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipegen.fit import estimate
+from recipegen.fit.context import CONTEXT_FLAGS
 from recipegen.lint.context import Context
 from recipegen.lint.finding import Hit
 from recipegen.lint.subject import Subject
 
-_CONTEXT_FLAGS = {"vllm": "max-model-len", "llama.cpp": "ctx-size", "atlas": "max-seq-len"}
 _LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 
 
@@ -21,7 +21,7 @@ def memory_fits(subject: Subject, context: Context) -> Iterator[Hit]:
     path = next(
         (
             place
-            for key in (_CONTEXT_FLAGS[subject.spec.engine.name], "gpu-memory-utilization")
+            for key in (CONTEXT_FLAGS[subject.spec.engine.name], "gpu-memory-utilization")
             if (place := subject.flag_path(key))
         ),
         ("variants", subject.variant.name),
@@ -38,7 +38,7 @@ def memory_fits(subject: Subject, context: Context) -> Iterator[Hit]:
 
 def native_context(subject: Subject, context: Context) -> Iterator[Hit]:
     """CONTEXT_OVER_NATIVE: vLLM refuses it unless the rope is changed or a variable allows it."""
-    key = _CONTEXT_FLAGS.get(subject.spec.engine.name)
+    key = CONTEXT_FLAGS.get(subject.spec.engine.name)
     asked = subject.flags.get(key) if key else None
     facts = subject.facts
     native = facts.native_context if facts else None

@@ -60,6 +60,15 @@ if [[ "$THINK_KWARGS" == *,* ]]; then
     exit 2
 fi
 
+# SERIES, when not empty, has the times of all tokens stored, which the speed of one stream is held against. Of several
+# streams they say nothing, and of very many tokens the report would be too large.
+if [[ -z "${SERIES+set}" ]]; then
+    SERIES=""
+    if [[ "$CONCURRENCY" == 1 && "$RUNS" =~ ^[0-9]{1,6}$ && "$TG" =~ ^[0-9]{1,6}$ ]]; then
+        if ((10#$RUNS * 10#$TG <= 100000)); then SERIES=1; fi
+    fi
+fi
+
 # The text that prompts are cut from, pinned by the hash of its bytes. llama-benchy reads a text from its cache under
 # the MD5 of the address it is given, so an address that carries the hash can only mean this text.
 case "$CORPUS" in
@@ -140,6 +149,9 @@ args=(
     --skip-coherence
     --format json
 )
+if [[ -n "$SERIES" ]]; then
+    args+=(--save-total-throughput-timeseries)
+fi
 if [[ -n "$THINK_KWARGS" ]]; then
     args+=(--extra-body 'chat_template_kwargs='"${THINK_KWARGS}")
 fi
