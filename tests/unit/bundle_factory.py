@@ -75,6 +75,7 @@ def measure(
     path = writer.folder / f"{HEADLINE}.json"
     write_json(path, report(benchmark(tgs=tgs, pps=[rate * 20 for rate in tgs])))
     (writer.folder / "server.log").write_text("INFO: ready\n" * 40)
+    metrics = write_json(writer.folder / f"{HEADLINE}.metrics.json", {"format": "recipegen-metrics/1", "derived": {}})
     write_json(writer.folder / "greedy.json", {"format": "recipegen-greedy/1", "probes": "0" * 64, "outputs": []})
     text = "a" * 64
     url = f"{spec.bench.corpora['prose'].url}#sha256={text}"
@@ -97,6 +98,7 @@ def measure(
             "started": "2026-11-21T07:01:00Z",
             "ended": "2026-11-21T07:05:00Z",
             "failed_requests": 0,
+            "metrics": metrics.name,
         }
     )
     writer.finish("complete", ended=at.replace(minute=9))

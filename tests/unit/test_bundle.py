@@ -67,7 +67,8 @@ def test_everything_that_proves_the_headline_is_in_it(repo: Path, tmp_path: Path
     kit = ("recipe.yaml", "Dockerfile", "SHA256SUMS", "scripts/launch_server.sh", "scripts/launch_server_ar.sh")
     assert {f"recipes/{NAME}/{path}" for path in kit} <= set(found)
     for run in (RUN, BASE):
-        assert {f"{run}/{name}" for name in ("run.json", f"{HEADLINE}.json", "server.log", "greedy.json")} <= set(found)
+        names_of_run = ("run.json", f"{HEADLINE}.json", f"{HEADLINE}.metrics.json", "server.log", "greedy.json")
+        assert {f"{run}/{name}" for name in names_of_run} <= set(found)
     assert not [path for path in found if path.startswith(("templates/", "patches/"))]  # those that recipegen ships
 
 

@@ -4,6 +4,7 @@ page."""
 from __future__ import annotations
 
 import hashlib
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -44,7 +45,6 @@ from recipegen.publish.entry import entry_of
 from recipegen.publish.index import build_index
 from recipegen.publish.results_page import build_results_page
 from recipegen.results.leaks import find_leak
-from recipegen.results.report import REPORT_LIMIT
 from recipegen.results.scrub import Identity, identity_here
 from recipegen.workspace import Workspace
 
@@ -216,8 +216,9 @@ def tables(evidence: Evidence) -> Iterator[Entry]:
         for side in runs:
             copy = place / side.place
             copy.mkdir(parents=True)
-            for name in ("run.json", *(str(cell["file"]) for cell in side.record["cells"] if cell["file"])):
-                (copy / name).write_bytes(read_bounded(side.run / name, REPORT_LIMIT))
+            for path in side.run.glob("*.json"):
+                if path.is_file() and not path.is_symlink():
+                    shutil.copyfile(path, copy / path.name)
         entry = replace(entry_of(spec, evidence.folder, f"recipes/{spec.name}"), folder=place)
         index = build_index([entry], f"# {spec.name}\n")
         results = build_results_page(entry, [place / side.place for side in runs])
