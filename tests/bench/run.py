@@ -33,6 +33,9 @@ import     100 recipes of other projects (sparkrun, spark-vllm-docker, vLLM, doc
 overhead   What the sampling of /metrics and of the host does to tg and pp: the same cell on a real llama.cpp
            server, in turn with and without it. And how close a known figure is measured: a server that
            streams at an exact rate, through run_cell.
+bundle     A bundle with a server log of 96 MB: making it (assembling, scanning for secrets, hashing, packing), and
+           verifying it (unpacking, hashing, packing anew, all checks), each against SHA-256 and deflate of the same
+           files. And the peak memory of either, with a log of 8 and of 128 MB.
 """
 
 from __future__ import annotations
@@ -65,6 +68,7 @@ BENCHMARKS = {
     "statistics": "describing",
     "import": "importing",
     "overhead": "overhead",
+    "bundle": "bundling",
 }
 """Name to the module that holds it."""
 

@@ -48,6 +48,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "collect": ("measure", "Take in llama-benchy reports made elsewhere."),
     "results": ("compare", "List what was measured: runs, cells, figures with their intervals."),
     "compare": ("compare", "Compare two variants, runs, machines, or a run and a published figure."),
+    "bundle": ("bundle", "Make one archive that proves a recipe's headline."),
+    "verify": ("verify", "Check a bundle or a leaderboard payload, without a network and without trust."),
     "reproduce": ("reproduce", "Measure a recipe again and hold it against its reference."),
     "submit": ("submit", "Send a measured row to a leaderboard, or say whether it would take it."),
     "index": ("measure", "Write INDEX.md and RESULTS.md, or check that they are up to date."),

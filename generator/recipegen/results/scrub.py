@@ -24,8 +24,11 @@ _SECRET = re.compile(
     r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
 )
 """Tokens that tell by their form: Hugging Face, BenchHub keys, HTTP, OpenAI-like, GitHub."""
-_SIGNS = ("hf_", "bhk_", "earer", "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
-"""Each of those forms holds one of these; a text without is told in a thirtieth of the time."""
+_BEGINNINGS = (r"_(?:(?<=\bhf_)|(?<=\bbhk_)|(?<=\bgh[pousr]_))", r"-(?<=\bsk-)", r"earer(?<=\b[Bb]earer)")
+"""What each such token begins with, for a quick look at much text before the slow one. They look backwards, because a
+pattern that begins with one rare letter takes a tenth of the time."""
+SECRET_MARKS = tuple(re.compile(beginning.encode()) for beginning in _BEGINNINGS)
+_SIGNS = tuple(re.compile(beginning) for beginning in _BEGINNINGS)
 
 _CHOSEN = ("recipe", "variant", "method", "machine", "run")
 _FIXED = ("format", "origin", "runner", "status", "started", "ended", "versions")
@@ -166,7 +169,7 @@ def assert_clean(record: Mapping[str, Any], identity: Identity) -> None:
 
 def find_secret(text: str) -> bool:
     """Whether a token that tells by its form stands in a text."""
-    return any(sign in text for sign in _SIGNS) and bool(_SECRET.search(text))
+    return any(sign.search(text) for sign in _SIGNS) and bool(_SECRET.search(text))
 
 
 def hide_secrets(text: str) -> str:
