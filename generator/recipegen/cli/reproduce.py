@@ -1,4 +1,4 @@
-"""The command reproduce: a recipe's reference measured again. Owns which cells are measured, and how it is told."""
+"""The command reproduce: a reference measured again. Owns which cells are measured, and how it is told."""
 
 from __future__ import annotations
 
@@ -21,10 +21,18 @@ if TYPE_CHECKING:
     from recipegen.results.store import CellRecord
     from recipegen.spec.completed import PlannedCell, Spec
     from recipegen.trial import Trial
+    from recipegen.verify.repository import TakenIn
 
 
 @click.command("reproduce")
-@click.argument("name")
+@click.argument("target", metavar="NAME|BUNDLE")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where a bundle is unpacked and measured, a folder that is not there yet; ./<recipe>-reproduced by default.",
+)
+@click.option("--unverified", is_flag=True, help="Measure a bundle of which checks fail all the same.")
 @click.option("--run", "run", metavar="RUN", help="Run to repeat (a folder under results/); the table's by default.")
 @click.option("--variant", metavar="V", help="Variant to repeat; the headline by default.")
 @click.option("--published", is_flag=True, help="Hold it against the figures that others published, not against a run.")
@@ -42,7 +50,9 @@ if TYPE_CHECKING:
 @root_option
 @json_option
 def reproduce_command(
-    name: str,
+    target: str,
+    into: Path | None,
+    unverified: bool,
     run: str | None,
     variant: str | None,
     published: bool,
@@ -59,7 +69,10 @@ def reproduce_command(
     root: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure the recipe NAME again, cell by cell as its reference run did, and write REPRODUCED.md.
+    """Measure a recipe, or what a BUNDLE claims, again, cell by cell as the reference did, and write REPRODUCED.md.
+
+    A bundle is verified, unpacked to a folder of its own, and measured there; its kit is a stranger's: what it builds
+    and starts runs on this machine. The cells are those of the bundle's headline run.
 
     A figure is reproduced when the new median lies inside the 95 % interval of the reference, or within the
     tolerance. Exit code 1 when a figure of decode or prefill certainly differs.
@@ -69,6 +82,7 @@ def reproduce_command(
       recipegen reproduce qwen36-35b-dflash
       recipegen reproduce smoke-llamacpp --runner local --cell prose-pp128
       recipegen reproduce qwen36-35b-dflash --published --variant dflash
+      recipegen reproduce qwen36-35b-dflash-bundle.tar.gz --cell pp2048
     """
     from recipegen.bench.display import display_for
     from recipegen.bench.session import Request, measure
@@ -78,23 +92,30 @@ def reproduce_command(
     from recipegen.reproduction import as_data, reproduced_page, reproduction_of, write_reproduction
     from recipegen.results.store import load_run
 
-    workspace = Workspace.open(root)
-    own = workspace.runnable(name)
-    kit_sha256 = require_rendered(workspace, name)
     options = chosen_host(runner, base_url, port, models_dir)
+    bundle = None
+    if _is_bundle(Path(target)):
+        if published or run or variant:
+            raise click.UsageError("a bundle has one reference: no --published, --run or --variant")
+        bundle = _taken_in(Path(target), into, unverified)
+        workspace, name, run, kit_sha256 = bundle.workspace, bundle.recipe, bundle.run, bundle.kit_sha256
+    else:
+        workspace, name = Workspace.open(root), target
+        kit_sha256 = require_rendered(workspace, name)
+    own = workspace.runnable(name)
     if options.runner != "endpoint":
         require_one_machine(own)
-    target = _published(workspace, own, variant) if published else _measured(workspace, name, variant, run)
-    planned = _planned(target, cells, runs)
+    found = _published(workspace, own, variant) if published else _measured(workspace, name, variant, run)
+    planned = _planned(found, cells, runs)
     request = Request(
-        spec=target.spec,
+        spec=found.spec,
         folder=workspace.folder(own),
-        variants=(target.variant,),
-        cells={target.variant: planned},
+        variants=(found.variant,),
+        cells={found.variant: planned},
         options=options,
         kit_sha256=kit_sha256,
         spec_sha256=own.sha256,
-        trial=target.trial,
+        trial=found.trial,
         machine=machine,
         base_image=base_image,
         build_network=network,
@@ -108,13 +129,14 @@ def reproduce_command(
         require_whole([outcome])
     record = load_run(outcome.folder)
     made = reproduction_of(
-        compare_sides(target.side, find_side(str(outcome.folder), root)),
+        compare_sides(found.side, find_side(str(outcome.folder), None)),
         recipe=name,
-        variant=target.variant,
+        variant=found.variant,
         run=outcome.folder,
         ended=record["ended"],
         quality=outcome.quality,
-        reference_run=target.run,
+        reference_run=found.run,
+        bundle=bundle.bundle if bundle else None,
         tolerance=tolerance / 100,
     )
     page = write_reproduction(made, request.folder, outcome.folder)
@@ -127,6 +149,22 @@ def reproduce_command(
     require_whole([outcome])
     if made.verdict == "not reproduced":
         raise CheckFailed(f"{name} was not reproduced", hint=f"{page} says what differs")
+
+
+def _is_bundle(path: Path) -> bool:
+    """Whether the word names a bundle rather than a recipe: a file, or a folder with a manifest."""
+    from recipegen.bundle.layout import MANIFEST
+
+    return path.is_file() or (path / MANIFEST).is_file()
+
+
+def _taken_in(path: Path, into: Path | None, unverified: bool) -> TakenIn:
+    from recipegen.verify.repository import take_in
+
+    name = path.name.partition(".")[0].removesuffix("-bundle")
+    taken = take_in(path, into or Path(f"{name}-reproduced"), unverified=unverified)
+    click.echo(f"unpacked to {taken.workspace.repository.root}", err=True)
+    return taken
 
 
 @dataclass(frozen=True)
