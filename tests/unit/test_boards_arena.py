@@ -38,7 +38,7 @@ from tests.support.board_server import (
     boards,
     places,
 )
-from tests.unit.boards_factory import GB10, change_record, measured, recorded_argv
+from tests.unit.boards_factory import GB10, change_record, edit_recipe, measured, recorded_argv
 from tests.unit.results_factory import NOBODY, benchmark, report, write_json
 from tests.unit.test_compare import NAME, made, root
 
@@ -184,6 +184,14 @@ def test_a_run_that_is_not_whole_is_no_submission(root: Path, change: Any, probl
     assert problem in " ".join(board.preflight(evidence).problems)
     with pytest.raises(RecipegenError, match="would not get this entry"):
         board.submit(evidence, receipts_of(root, evidence.folder, board.name), arena_how())
+
+
+def test_a_recipe_that_changed_since_is_no_submission(root: Path) -> None:
+    add_arena_run(root)
+    edit_recipe(root, "    max-num-seqs: 1\n", "    max-num-seqs: 4\n")
+    evidence, board = found(root), SparkArena()
+    assert "the recipe has changed since this run" in board.preflight(evidence).problems[0]
+    assert board.files(evidence) == {}
 
 
 def arena_how(**how: Any) -> Any:

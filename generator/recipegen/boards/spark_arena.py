@@ -21,7 +21,7 @@ from recipegen.boards.arena_files import (
     scheduled,
 )
 from recipegen.boards.arena_upload import exchange, submission_id, upload
-from recipegen.boards.base import Board, Preflight, Sending, Submitted, of_the_recipe
+from recipegen.boards.base import Board, Preflight, Sending, Submitted
 from recipegen.boards.credentials import config_file, find_secret
 from recipegen.boards.receipts import Receipts
 from recipegen.boards.shape import hygiene_findings
@@ -56,7 +56,7 @@ class SparkArena(Board):
                 done = next((one["id"] for one in record["cells"] if one["status"] == "done"), None)
                 if record.get("profile") == PROFILE and record["variant"] == wanted and done is not None:
                     return find_evidence(workspace, recipe, run=path.name, cell=done)
-        return of_the_recipe(find_evidence(workspace, recipe, variant=variant, run=run, cell=cell))
+        return find_evidence(workspace, recipe, variant=variant, run=run, cell=cell)
 
     def files(self, evidence: Evidence) -> dict[str, bytes]:
         """recipe.yaml, benchmark.csv and metadata.json of a run that covers the profile; nothing of another one."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recipegen.boards.launch_line import WEIGHTS
+from recipegen.boards.payload import launch_problems
 from recipegen.engines import engine
 from recipegen.quoting import shell_command
 
@@ -46,6 +47,8 @@ class SparkrunForm:
 
 def sparkrun_form(evidence: Evidence) -> SparkrunForm:
     """The measured variant as a sparkrun recipe: model, image, environment, defaults, command template."""
+    if changed := launch_problems(evidence):
+        return SparkrunForm(None, tuple(changed))
     spec, variant = evidence.spec, evidence.spec.variants[evidence.variant]
     model = spec.models[variant.model]
     runtime = _RUNTIMES.get(spec.engine.name)
