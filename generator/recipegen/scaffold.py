@@ -132,6 +132,19 @@ def new_from_hub(workspace: Workspace, name: str, hf_id: str) -> tuple[Path, Kit
     return *_put(workspace, name, first.text, {}), first
 
 
+def new_from_text(workspace: Workspace, name: str, text: str) -> tuple[Path, Kit]:
+    """Write a recipe whose whole text is there, as an import makes it, and render its kit; an error leaves nothing.
+
+    Returns:
+        The recipe's folder and its kit.
+
+    Raises:
+        RecipegenError: the name is not one or is taken, or the text is no recipe.
+    """
+    _require_free(workspace, name)
+    return _put(workspace, name, text, {})
+
+
 def _require_free(workspace: Workspace, name: str) -> None:
     if not re.fullmatch(SLUG, name) or len(name) > 63:
         raise RecipegenError(

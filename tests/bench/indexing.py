@@ -266,7 +266,7 @@ def _plain(paths: list[str]) -> Sample:
     return clocked(read)
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """Peak of this process's resident memory; getrusage would count the parent's before the exec too."""
     status = Path("/proc/self/status")
     if status.is_file():
@@ -280,4 +280,4 @@ def _peak_bytes() -> int:
 
 if __name__ == "__main__":
     took = _index(Path(sys.argv[2])) if sys.argv[1] == "index" else _plain(Path(sys.argv[2]).read_text().splitlines())
-    print(json.dumps({**took._asdict(), "peak_bytes": _peak_bytes()}))
+    print(json.dumps({**took._asdict(), "peak_bytes": peak_bytes()}))

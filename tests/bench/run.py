@@ -28,9 +28,14 @@ driver     One cell on a real llama.cpp server with Gemma-3-270M: bench.cell.run
 statistics Of 10,000 reports with three metrics of 30 or 31 samples: median with its interval, quartiles, standard
            deviation and warnings of each metric, against numpy.median of the same samples. And the comparison
            of two cells.
+import     100 recipes of other projects (sparkrun, spark-vllm-docker, vLLM, docker run, compose): from the text of a
+           file to the text of recipe.yaml, in memory, start-up left out; and against reading their YAML alone.
 overhead   What the sampling of /metrics and of the host does to tg and pp: the same cell on a real llama.cpp
            server, in turn with and without it. And how close a known figure is measured: a server that
            streams at an exact rate, through run_cell.
+bundle     A bundle with a server log of 96 MB: making it (assembling, scanning for secrets, hashing, packing), and
+           verifying it (unpacking, hashing, packing anew, all checks), each against SHA-256 and deflate of the same
+           files. And the peak memory of either, with a log of 8 and of 128 MB.
 """
 
 from __future__ import annotations
@@ -61,7 +66,9 @@ BENCHMARKS = {
     "layers": "layers",
     "driver": "driving",
     "statistics": "describing",
+    "import": "importing",
     "overhead": "overhead",
+    "bundle": "bundling",
 }
 """Name to the module that holds it."""
 

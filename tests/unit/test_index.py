@@ -280,6 +280,15 @@ def test_a_metric_without_samples(tmp_path: Path) -> None:
     assert "| 0/3/3 | – | – | – | 950 (900–1000) |" in build_results_page(one, iter_runs(one.folder))
 
 
+def test_what_the_servers_counters_did_not_say_is_told(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    folder = measured(one)
+    record = json.loads((folder / "run.json").read_text())
+    record["cells"][0]["server_note"] = "the server's counters were not seen | why"
+    (folder / "run.json").write_text(json.dumps(record))
+    assert f"- {CELL}: the server's counters were not seen \\| why" in build_results_page(one, [folder])
+
+
 def test_several_requests_at_a_time_show_their_share(tmp_path: Path) -> None:
     one = entry(tmp_path)
     shares = {"mean": 11.0, "std": 1.0, "values": [2.0, 10.0, 11.0, 12.0]}

@@ -43,6 +43,7 @@ def measure_cell(
     """
     from recipegen.bench.cell import run_cell
     from recipegen.bench.sampler import Sampler, write_metrics
+    from recipegen.plausible.counters import server_note
 
     folder = writer.folder
     spec, options = request.spec, request.options
@@ -95,7 +96,7 @@ def measure_cell(
     }
     writer.add_cell(done)  # at once: whatever happens to what follows, the cell is measured
     metrics = sampler.data()
-    done["metrics"] = write_metrics(folder, cell.id, metrics)
+    done["metrics"], done["server_note"] = write_metrics(folder, cell.id, metrics), server_note(metrics)
     if outcome.status == "done":
         report = folder / str(outcome.file)
         verdict = _verdict(spec, plan.variant, report, outcome.failed_requests, writer.record["host"], metrics)

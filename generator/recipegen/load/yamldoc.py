@@ -78,6 +78,19 @@ def read_text(path: Path) -> str:
         raise RecipegenError("no permission to read this file", where=Where(path)) from None
     except OSError as error:
         raise RecipegenError(f"cannot be read: {error.strerror}", where=Where(path)) from None
+    return decoded(raw, path)
+
+
+def decoded(raw: bytes, path: Path) -> str:
+    """The text that bytes are, of a file or of standard input.
+
+    Args:
+        raw: one byte more than MAX_BYTES where there are more.
+        path: what to call them in a message.
+
+    Raises:
+        RecipegenError: too large, not UTF-8.
+    """
     if len(raw) > MAX_BYTES:
         raise RecipegenError(f"is larger than {MAX_BYTES >> 20} MiB: not a recipe", where=Where(path))
     try:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
-from recipegen.plausible.counters import acceptance_length, peak_used_bytes, server_note
-from recipegen.plausible.judge import metrics_of
 from recipegen.publish.figures import METRICS, cell_samples
 from recipegen.results.agent_eval import AgentRun, agent_records, load_agent_run
 from recipegen.results.store import CellRecord, iter_runs, load_run
@@ -135,6 +133,9 @@ def _failed_checks(checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _cell_line(folder: Path, cell: CellRecord, problems: list[Problem]) -> CellLine:
+    from recipegen.plausible.counters import acceptance_length, peak_used_bytes, server_note
+    from recipegen.plausible.judge import metrics_of
+
     figures: dict[str, Described] = {}
     if cell["status"] == "done":
         try:

@@ -117,6 +117,8 @@ def _remarks(cell: CellRecord, found: Mapping[str, Described]) -> Iterator[str]:
     verdict = cell.get("verdict") or {}
     if verdict.get("verdict") in DOUBTFUL:
         yield f"**{verdict['verdict']}**. {markdown_text('; '.join(verdict['reasons']))}"
+    if cell.get("server_note"):
+        yield markdown_text(str(cell["server_note"]))
     if "tg_req" in found:
         each = with_interval(found["tg_req"])
         yield f"each of the {cell['concurrency']} requests decodes at {each} {UNITS['tg_req']}"

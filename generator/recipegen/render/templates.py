@@ -39,6 +39,7 @@ class Templates:
             "sh_arg": quoting.shell_arg,
             "sh_command": quoting.shell_command,
             "docker": quoting.dockerfile_string,
+            "html": quoting.html_text,
             "md": quoting.markdown_text,
             "md_code": quoting.markdown_code,
             "cell": quoting.markdown_cell,

@@ -24,8 +24,11 @@ _SECRET = re.compile(
     r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
 )
 """Tokens that tell by their form: Hugging Face, BenchHub keys, HTTP, OpenAI-like, GitHub."""
-_SIGNS = ("hf_", "bhk_", "earer", "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
-"""Each of those forms holds one of these; a text without is told in a thirtieth of the time."""
+_BEGINNINGS = (r"_(?:(?<=\bhf_)|(?<=\bbhk_)|(?<=\bgh[pousr]_))", r"-(?<=\bsk-)", r"earer(?<=\b[Bb]earer)")
+"""What each such token begins with, for a quick look at much text before the slow one. They look backwards, because a
+pattern that begins with one rare letter takes a tenth of the time."""
+SECRET_MARKS = tuple(re.compile(beginning.encode()) for beginning in _BEGINNINGS)
+_SIGNS = tuple(re.compile(beginning) for beginning in _BEGINNINGS)
 
 _CHOSEN = ("recipe", "variant", "method", "machine", "run")
 _FIXED = ("format", "origin", "runner", "status", "started", "ended", "versions")
@@ -118,7 +121,7 @@ def _clean(value: Any, key: str, identity: Identity) -> Any:
     if isinstance(value, str):
         # A log's bytes that are not UTF-8 arrive as surrogates, which no JSON file can hold.
         text = identity.clean(value.encode("utf-8", "replace").decode())
-        return _SECRET.sub(HIDDEN, text) if key == "error" else text
+        return hide_secrets(text) if key == "error" else text
     if isinstance(value, dict):
         if key == "env":
             value = {k: HIDDEN if isinstance(v, str) and is_secret(k, v) else v for k, v in value.items()}
@@ -166,7 +169,12 @@ def assert_clean(record: Mapping[str, Any], identity: Identity) -> None:
 
 def find_secret(text: str) -> bool:
     """Whether a token that tells by its form stands in a text."""
-    return any(sign in text for sign in _SIGNS) and bool(_SECRET.search(text))
+    return any(sign.search(text) for sign in _SIGNS) and bool(_SECRET.search(text))
+
+
+def hide_secrets(text: str) -> str:
+    """A text with a placeholder for each token in it that tells by its form."""
+    return _SECRET.sub(HIDDEN, text)
 
 
 def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:

@@ -66,6 +66,7 @@ class _LaterOfCell(TypedDict, total=False):
     attempts: int
     earlier_errors: list[str]
     metrics: str | None
+    server_note: str | None
     verdict: dict[str, Any] | None
 
 
