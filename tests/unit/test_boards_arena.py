@@ -38,7 +38,7 @@ from tests.support.board_server import (
     boards,
     places,
 )
-from tests.unit.boards_factory import GB10, change_record, measured, recorded_argv
+from tests.unit.boards_factory import GB10, change_record, edit_recipe, measured, recorded_argv
 from tests.unit.results_factory import NOBODY, benchmark, report, write_json
 from tests.unit.test_compare import NAME, made, root
 
@@ -154,10 +154,11 @@ def test_the_recipe_in_sparkruns_form(root: Path) -> None:
     assert data["defaults"]["max_model_len"] == 262144
     assert data["env"]["PYTORCH_CUDA_ALLOC_CONF"] == "expandable_segments:True"
     command = data["command"]
-    assert command.startswith("vllm serve {model} --served-model-name {served_model_name} --host {host} --port {port} ")
+    assert command.startswith("vllm serve {model} \\\n")
     assert "--gpu-memory-utilization {gpu_memory_utilization}" in command
     assert """'{"method":"dflash","num_speculative_tokens":15,"model":"z-lab/Qwen3.6-35B-A3B-DFlash"}'""" in command
     assert "MODELS_DIR" not in command
+    assert any(loss.startswith("image.patches:") for loss in SparkArena().preflight(found(root)).losses)
 
 
 def test_a_form_that_cannot_be_is_told() -> None:
@@ -166,7 +167,7 @@ def test_a_form_that_cannot_be_is_told() -> None:
 
     form = sparkrun_form(find_evidence(Workspace.open(ROOT), "smoke-llamacpp"))
     assert form.data is None
-    assert "by its id on the Hugging Face hub" in form.problems[0]
+    assert "a model of the Hugging Face hub" in form.problems[0]
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,14 @@ def test_a_run_that_is_not_whole_is_no_submission(root: Path, change: Any, probl
     assert problem in " ".join(board.preflight(evidence).problems)
     with pytest.raises(RecipegenError, match="would not get this entry"):
         board.submit(evidence, receipts_of(root, evidence.folder, board.name), arena_how())
+
+
+def test_a_recipe_that_changed_since_is_no_submission(root: Path) -> None:
+    add_arena_run(root)
+    edit_recipe(root, "    max-num-seqs: 1\n", "    max-num-seqs: 4\n")
+    evidence, board = found(root), SparkArena()
+    assert "the recipe has changed since this run" in board.preflight(evidence).problems[0]
+    assert board.files(evidence) == {}
 
 
 def arena_how(**how: Any) -> Any:
@@ -225,6 +234,8 @@ def test_a_mean_that_is_no_number_is_refused(root: Path) -> None:
         ("benchmark.csv", b"ctx_pp @ d4096 (c1)", b"ctx_pp @ d4096 (c2)", "test_name"),
         ("metadata.json", b'"node_count": 1', b'"node_count": 2', "is not what follows"),
         ("recipe.yaml", b"max_model_len: 262144", b"max_model_len: 4096", "is not what follows"),
+        ("recipe.yaml", b"defaults:", b"defaults: [", "cannot be read"),
+        ("metadata.json", b"{", b"[", "cannot be read"),
     ],
 )
 def test_an_altered_file_is_found(root: Path, name: str, old: bytes, new: bytes, words: str) -> None:
@@ -237,6 +248,14 @@ def test_an_altered_file_is_found(root: Path, name: str, old: bytes, new: bytes,
     assert words in wrong.text
     del files[name]
     assert [check.text for check in failed(board.check(files, evidence))] == ["is missing; the board wants all three"]
+
+
+def test_a_recipe_written_by_another_version_says_the_same(root: Path) -> None:
+    add_arena_run(root)
+    evidence, board = found(root), SparkArena()
+    files = board.files(evidence)
+    other = files["recipe.yaml"].replace(b"Written by recipegen", b"Written by another recipegen")
+    assert failed(board.check({**files, "recipe.yaml": other}, evidence)) == []
 
 
 # Sending.
@@ -297,7 +316,7 @@ def test_an_upload_trades_the_token_and_stores_three_files(root: Path, board: Bo
     (name,) = {key.split("/")[2] for key in board.objects}
     assert name.startswith("sub")
     assert set(board.objects) == {f"submissions/{USER}/{name}/{folder}/{file}" for file, folder in FILES.items()}
-    assert board.objects[f"submissions/{USER}/{name}/recipes/recipe.yaml"].startswith(b"recipe_version:")
+    assert board.objects[f"submissions/{USER}/{name}/recipes/recipe.yaml"].startswith(b"# Written by recipegen")
     assert name in text
     again = submit(root, "--upload")
     assert again[0] == 1

@@ -20,7 +20,6 @@ from recipegen.boards.payload import entry_of
 from recipegen.boards.row import agrees, figures, row_of
 from recipegen.boards.shape import hygiene_findings, read_body, rule_findings, schema, shape_problems
 from recipegen.claims import Check, failed
-from recipegen.errors import RecipegenError
 from recipegen.evidence import Evidence, find_evidence
 from recipegen.results.scrub import Identity
 from recipegen.workspace import Workspace
@@ -326,8 +325,11 @@ def test_a_recipe_that_changed_since_is_a_problem(root: Path) -> None:
 def test_a_run_of_a_trial_is_no_row(root: Path) -> None:
     run = measured(root, baseline=False).run
     change_record(run, variant="dflash-trial")
-    with pytest.raises(RecipegenError, match="which is no variant of"):
-        LocalMaxxing().find(Workspace.open(root), NAME, variant=None, run=run.name, cell=HEADLINE)
+    evidence = find_evidence(Workspace.open(root), NAME, run=run.name, cell=HEADLINE)
+    for board in all_boards().values():
+        assert board.files(evidence) == {}
+        assert "which is no variant of" in board.preflight(evidence).problems[0]
+        assert failed(board.check({"payload.json": GOLDEN.read_bytes()}, evidence))
 
 
 def test_doubts_keep_a_row_back_and_stand_in_its_notes(root: Path) -> None:

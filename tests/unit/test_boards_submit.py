@@ -406,6 +406,18 @@ def test_a_board_that_repeats_the_key_does_not_get_it_printed_or_kept(root: Path
     assert steps(root)[-1]["id"] == "cm-***"
 
 
+def test_an_answer_that_breaks_off_within_the_key_does_not_give_its_beginning_away(
+    root: Path, board: BoardServer
+) -> None:
+    measured(root, baseline=False)
+    echo = f"bad header: Bearer {KEY}"
+    board.script(SUBMIT, Scripted(400, echo, cut=len(echo) - 4))
+    done = submit(root)
+    assert KEY[:8] not in done.text
+    assert places(KEY[:8], root=root) == []
+    assert "Bearer ***" in done.text
+
+
 def test_control_characters_of_a_board_are_shown_and_not_obeyed(root: Path, board: BoardServer) -> None:
     measured(root, baseline=False)
     board.script(SUBMIT, Scripted(201, {"id": "cm\x1b[2J1", "status": "x"}))

@@ -335,6 +335,7 @@ def altered(evidence: Evidence, change: Any) -> Evidence:
         (lambda data: data["requests"].pop(0), "2 warm-ups"),
         (lambda data: data["requests"][3]["usage"].update(completion_tokens=200), "256 are needed"),
         (lambda data: data["requests"][3].update(usage=None), "has no rate"),
+        (lambda data: data["requests"][3]["usage"].update(completion_tokens=float("inf")), "has no rate"),
         (lambda data: data["requests"][3].update(counters=None), "does not count them"),
     ],
 )
@@ -352,6 +353,7 @@ def test_a_capture_against_the_rules_is_no_entry(root: Path, stand_in: None, cha
         lambda data: data.update(format="recipegen-verified/9"),
         lambda data: data.update(requests={}),
         lambda data: data["requests"][0].pop("text"),
+        lambda data: data["requests"][0].update(text="\ud800"),
         lambda data: data.pop("prompt"),
     ],
 )

@@ -32,6 +32,8 @@ MAX_TOKENS = 1024
 REQUEST_S = 900.0
 ANSWER_BYTES = 16 << 20
 COUNTERS = ("drafts", "draft_tokens", "accepted_tokens")
+_LARGEST = 1e12
+"""No count and no rate of a request is larger; infinity is none either."""
 _SETTLE_S = 2.0
 """An engine counts the last tokens a moment after it has sent them."""
 
@@ -355,4 +357,6 @@ def _object(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _number(data: Mapping[str, Any], key: str) -> float | None:
     found = data.get(key)
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) and found >= 0 else None
+    if not isinstance(found, int | float) or isinstance(found, bool):
+        return None
+    return float(found) if 0 <= found <= _LARGEST else None

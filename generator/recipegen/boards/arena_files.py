@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from recipegen.bench.profiles import catalog_profiles
-from recipegen.boards.sparkrun_form import SparkrunForm
+from recipegen.boards.sparkrun_form import RECIPE, SparkrunForm
 from recipegen.evidence import Evidence
 from recipegen.results.report import ReportRefused, cell_of, load_benchmark, load_report
 from recipegen.results.store import CellRecord
@@ -20,7 +20,7 @@ from recipegen.stats import summarize
 
 PROFILE = "spark-arena-v2"
 OFFICIAL_PROFILE = "@official/spark-arena-v2"
-RECIPE, CSV, METADATA = "recipe.yaml", "benchmark.csv", "metadata.json"
+CSV, METADATA = "benchmark.csv", "metadata.json"
 FOLDERS: Mapping[str, str] = {RECIPE: "recipes", CSV: "logs", METADATA: "metadata"}
 """Where each file goes in the board's storage."""
 _PROMPT = ("ttfr", "est_ppt", "e2e_ttft")

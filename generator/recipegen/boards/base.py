@@ -10,25 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from recipegen.boards.receipts import Receipts
 from recipegen.claims import Check
-from recipegen.errors import RecipegenError
 from recipegen.evidence import Evidence
 
 if TYPE_CHECKING:
     from recipegen.workspace import Workspace
-
-
-def of_the_recipe(evidence: Evidence) -> Evidence:
-    """The evidence, if its variant is one of the recipe: a row's flags, model and method are read from there.
-
-    Raises:
-        RecipegenError: it is of a trial, or of a variant that the recipe no longer has.
-    """
-    if evidence.variant not in evidence.spec.variants:
-        raise RecipegenError(
-            f"{evidence.place} measured {evidence.variant!r}, which is no variant of {evidence.spec.name}",
-            hint="the flags of a trial are not in the recipe: make a variant of them, and measure that",
-        )
-    return evidence
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from recipegen.boards.agreement import check_body, check_source
 from recipegen.boards.answers import Meaning, meaning, rate_words
-from recipegen.boards.base import Board, Preflight, Sending, Submitted, of_the_recipe
+from recipegen.boards.base import Board, Preflight, Sending, Submitted
 from recipegen.boards.credentials import Secret, config_file, find_secret
 from recipegen.boards.notes import doubts
 from recipegen.boards.payload import Entry, entry_of
@@ -49,7 +49,7 @@ class LocalMaxxing(Board):
         self, workspace: Workspace, recipe: str, *, variant: str | None, run: str | None, cell: str | None
     ) -> Evidence:
         """The cell of the table, or the one named."""
-        return of_the_recipe(find_evidence(workspace, recipe, variant=variant, run=run, cell=cell))
+        return find_evidence(workspace, recipe, variant=variant, run=run, cell=cell)
 
     def files(self, evidence: Evidence) -> dict[str, bytes]:
         """payload.json and source.json; of a captured canonical prompt a second pair."""
@@ -270,8 +270,9 @@ def _kept(receipts: Receipts) -> str:
 
 
 def _wire(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
 
 
 def _written(data: Mapping[str, Any]) -> bytes:
-    return (json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
+    # Half of a surrogate pair, from a record of anybody's, can be no UTF-8.
+    return (json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode("utf-8", "replace")

@@ -55,7 +55,7 @@ def naming(evidence: Evidence) -> Naming:
     gguf = is_gguf(model)
     if model.hf_id and not (gguf and model.base_model):
         revision = model.revision or next(
-            (m.get("revision") for m in evidence.record["models"] if m["key"] == key), None
+            (m.get("revision") for m in evidence.record["models"] if m.get("key") == key), None
         )
         warnings = (
             [] if revision else ["no commit of the weights is pinned: modelRevision is `main` (`recipegen lock`)"]

@@ -13,6 +13,7 @@ from recipegen.boards.launch_line import launch_line
 from recipegen.boards.machine import Machine, machine_of
 from recipegen.boards.notes import extra_flags, notes
 from recipegen.boards.row import TOTAL, Row, figures, row_of
+from recipegen.engines import engine
 from recipegen.evidence import EVERY_METRIC, Evidence
 from recipegen.files import sha256_file
 from recipegen.plausible.counters import peak_used_bytes
@@ -45,6 +46,8 @@ def entry_of(evidence: Evidence) -> Entry:
     """The row of a measured cell."""
     identity = {"kind": "cell", "cell": evidence.cell["id"], "report_sha256": str(evidence.cell["sha256"])}
     problems = [*sample_problems(evidence), *launch_problems(evidence)]
+    if evidence.variant not in evidence.spec.variants:
+        return Entry(None, {}, identity, tuple(problems), ())
     try:
         row = cell_row(evidence)
     except ValueError as error:
@@ -115,9 +118,12 @@ def sample_problems(evidence: Evidence) -> list[str]:
 
 
 def launch_problems(evidence: Evidence) -> list[str]:
-    """Whether the recipe still says the command line that ran: the row's flags are taken from it."""
-    from recipegen.engines import engine
-
+    """Whether the recipe still says the command line that ran: flags, model and method are read from there."""
+    if evidence.variant not in evidence.spec.variants:
+        return [
+            f"{evidence.place} measured {evidence.variant!r}, which is no variant of {evidence.spec.name}: the flags "
+            "of a trial are not in the recipe; make a variant of them, and measure that"
+        ]
     ran = (evidence.record["server"] or {}).get("argv")
     if ran is None:
         return []

@@ -14,18 +14,17 @@ from recipegen.boards.arena_files import (
     CSV,
     METADATA,
     PROFILE,
-    RECIPE,
     benchmark_csv,
     coverage_problems,
     metadata,
     scheduled,
 )
 from recipegen.boards.arena_upload import exchange, submission_id, upload
-from recipegen.boards.base import Board, Preflight, Sending, Submitted, of_the_recipe
+from recipegen.boards.base import Board, Preflight, Sending, Submitted
 from recipegen.boards.credentials import config_file, find_secret
 from recipegen.boards.receipts import Receipts
 from recipegen.boards.shape import hygiene_findings
-from recipegen.boards.sparkrun_form import sparkrun_form, sparkrun_yaml
+from recipegen.boards.sparkrun_form import RECIPE, read_form, sparkrun_form
 from recipegen.boards.transport import Ambiguous
 from recipegen.claims import Check
 from recipegen.errors import CheckFailed, RecipegenError
@@ -56,7 +55,7 @@ class SparkArena(Board):
                 done = next((one["id"] for one in record["cells"] if one["status"] == "done"), None)
                 if record.get("profile") == PROFILE and record["variant"] == wanted and done is not None:
                     return find_evidence(workspace, recipe, run=path.name, cell=done)
-        return of_the_recipe(find_evidence(workspace, recipe, variant=variant, run=run, cell=cell))
+        return find_evidence(workspace, recipe, variant=variant, run=run, cell=cell)
 
     def files(self, evidence: Evidence) -> dict[str, bytes]:
         """recipe.yaml, benchmark.csv and metadata.json of a run that covers the profile; nothing of another one."""
@@ -64,7 +63,7 @@ class SparkArena(Board):
         if form.data is None or coverage_problems(evidence):
             return {}
         return {
-            RECIPE: sparkrun_yaml(form.data),
+            RECIPE: form.text.encode(),
             CSV: benchmark_csv(evidence),
             METADATA: metadata(evidence, form),
         }
@@ -161,13 +160,13 @@ def _check_file(name: str, given: bytes, right: bytes) -> Check:
         return Check(check, "passed", "follows from the raw files and the recipe", name)
     if name == CSV:
         return Check(check, "failed", _first_difference(given, right), name)
-    if name == METADATA:
-        try:
-            same = json.loads(given) == json.loads(right)
-        except (ValueError, RecursionError):
-            return Check(check, "failed", "is not JSON", name)
-        if same:
-            return Check(check, "passed", "says what follows from the record, spelt in another way", name)
+    try:
+        read = json.loads if name == METADATA else read_form
+        same = read(given) == read(right)
+    except (ValueError, RecursionError, RecipegenError):
+        return Check(check, "failed", "cannot be read", name)
+    if same:
+        return Check(check, "passed", "says what follows from record and recipe, spelt in another way", name)
     return Check(check, "failed", "is not what follows from the raw files and the recipe", name)
 
 

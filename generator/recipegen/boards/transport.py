@@ -141,7 +141,14 @@ def post(
         raw, whole = _body(response)
         connection.close()
     whole = whole and not limit.expired
-    return Reply(response.status, response.headers, raw.replace(secret.value.encode(), b"***"), whole)
+    return Reply(response.status, response.headers, _without(secret.value.encode(), raw), whole)
+
+
+def _without(secret: bytes, raw: bytes) -> bytes:
+    """An answer with `***` for a secret, also for the beginning of one where the answer breaks off in it."""
+    raw = raw.replace(secret, b"***")
+    half = next((n for n in range(len(secret) - 1, 3, -1) if raw.endswith(secret[:n])), 0)
+    return raw[: len(raw) - half] + b"***" if half else raw
 
 
 def path_part(text: str) -> str:

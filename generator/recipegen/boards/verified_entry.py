@@ -43,8 +43,10 @@ def verified_entry(evidence: Evidence) -> Entry:
     """
     found, sha256 = read_capture(evidence)
     spec = evidence.spec
-    speculative = spec.variants[evidence.variant].method != AUTOREGRESSIVE
     identity = {"kind": "verified", "capture_sha256": sha256}
+    if evidence.variant not in spec.variants:
+        return Entry(None, {}, identity, tuple(launch_problems(evidence)), ())
+    speculative = spec.variants[evidence.variant].method != AUTOREGRESSIVE
     name, machine = model_name.naming(evidence), machine_of(spec, evidence.record)
     problems = [
         *launch_problems(evidence),
@@ -154,8 +156,13 @@ def _has_shape(found: Mapping[str, Any]) -> bool:
         and isinstance(prompt.get("min_output"), int)
         and isinstance(requests, list)
         and all(isinstance(one, dict) and type(one.get("timed")) is bool and "error" in one for one in requests)
-        and all(one["error"] is not None or isinstance(one.get("text"), str) for one in requests)
+        and all(one["error"] is not None or _is_text(one.get("text")) for one in requests)
     )
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a text that UTF-8 can hold."""
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _prompt_problems(found: Mapping[str, Any]) -> list[str]:
