@@ -73,7 +73,11 @@ def chosen_host(runner: str | None, base_url: str | None, port: int | None, mode
     help="Variant to measure; repeatable. All that are meant to be measured by default.",
 )
 @click.option("--cell", "cells", metavar="TEXT", multiple=True, help="Only cells whose id holds this text; repeatable.")
-@click.option("--profile", metavar="P", help="Measure this set of cells: quick, headline, concurrency, longctx, …")
+@click.option(
+    "--profile",
+    metavar="P",
+    help="Measure this set of cells: quick, headline, concurrency, longctx, needle, spark-arena-v2, or your own.",
+)
 @click.option(
     "--prompts",
     type=click.Path(path_type=Path, dir_okay=False),
