@@ -13,7 +13,7 @@ import click
 from recipegen.cli import json_option, plain, root_option
 from recipegen.cli.bench import chosen_host, host_options, require_whole
 from recipegen.cli.kits import require_rendered
-from recipegen.errors import CheckFailed, RecipegenError
+from recipegen.errors import CheckFailed, RecipegenError, Where
 from recipegen.workspace import Workspace, require_one_machine, variant_of
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def reproduce_command(
 
     options = chosen_host(runner, base_url, port, models_dir)
     bundle = None
-    if _is_bundle(Path(target)):
-        if published or run or variant:
-            raise click.UsageError("a bundle has one reference: no --published, --run or --variant")
+    if _is_bundle(target):
+        if published or run or variant or root:
+            raise click.UsageError("a bundle is its own repository, with one reference: no --root, --published, --run")
         bundle = _taken_in(Path(target), into, unverified)
         workspace, name, run, kit_sha256 = bundle.workspace, bundle.recipe, bundle.run, bundle.kit_sha256
     else:
@@ -151,10 +151,19 @@ def reproduce_command(
         raise CheckFailed(f"{name} was not reproduced", hint=f"{page} says what differs")
 
 
-def _is_bundle(path: Path) -> bool:
-    """Whether the word names a bundle rather than a recipe: a file, or a folder with a manifest."""
+def _is_bundle(target: str) -> bool:
+    """Whether the word names a bundle rather than a recipe: a file, or a folder with a manifest.
+
+    Raises:
+        RecipegenError: it is a path, and nothing is there.
+    """
     from recipegen.bundle.layout import MANIFEST
 
+    path = Path(target)
+    if target.endswith((".tar.gz", ".tgz")) or "/" in target:
+        if not path.exists():
+            raise RecipegenError("there is no such file", where=Where(path))
+        return True
     return path.is_file() or (path / MANIFEST).is_file()
 
 
