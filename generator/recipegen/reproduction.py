@@ -33,7 +33,7 @@ _WORDS: Mapping[Outcome, str] = {
     "close": "reproduced: outside the interval, within {:g} %",
     "faster": "faster: outside the interval",
     "slower": "slower: outside the interval",
-    "undecided": "outside the interval; too few samples to tell a difference",
+    "undecided": "outside the interval; no difference can be told",
 }
 
 
