@@ -268,6 +268,7 @@ def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[BoardServ
         monkeypatch.setenv("RECIPEGEN_ARENA_AUTH_URL", server.url)
         monkeypatch.setenv("RECIPEGEN_ARENA_STORAGE_URL", server.url)
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         monkeypatch.setattr(transport, "TIMEOUT_S", 0.5)
         monkeypatch.setattr(arena_upload, "EXCHANGE_S", 0.5)
         token = tmp_path / "config" / "sparkrun" / "arena_token"

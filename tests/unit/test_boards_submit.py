@@ -42,6 +42,7 @@ def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[BoardServ
         monkeypatch.setenv("LMX_API_KEY", KEY)
         monkeypatch.delenv("LOCALMAXXING_API_KEY", raising=False)
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         # A proxy would see the requests to this host.
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         monkeypatch.setattr(transport, "TIMEOUT_S", 0.5)
@@ -128,6 +129,7 @@ def test_a_dry_run_sends_nothing_and_leaves_no_receipt(root: Path, board: BoardS
     assert not (root / "recipes" / NAME / "submission").exists()
 
 
+HERE = "https://board.example.org"
 ROW = {"id": "cm1", "status": "APPROVED"}
 HTML_HEAD = {"Content-Type": "text/html; charset=utf-8"}
 REDIRECT = {"Location": "https://example.org/api/speed-tests"}
@@ -450,24 +452,54 @@ def test_receipts_that_were_touched_stop_everything(root: Path, board: BoardServ
 
 
 def test_receipts_only_grow_and_know_what_is_open(tmp_path: Path) -> None:
-    receipts, one, two = Receipts(tmp_path / "x" / "r.jsonl"), {"kind": "a"}, {"kind": "b"}
+    receipts, one, two = Receipts(tmp_path / "x" / "r.jsonl", tmp_path / "all.jsonl"), {"kind": "a"}, {"kind": "b"}
     assert receipts.entries() == []
-    receipts.require_unsent(one)
+    receipts.require_unsent(one, HERE)
     with receipts.locked():
-        receipts.add("sending", one)
-        receipts.add("refused", one, why="x")
+        receipts.add("sending", one, HERE)
+        receipts.add("refused", one, HERE, why="x")
     first = receipts.path.read_bytes()
-    receipts.require_unsent(one)
-    receipts.add("sending", one)
+    receipts.require_unsent(one, HERE)
+    receipts.add("sending", one, HERE)
     with pytest.raises(CheckFailed, match="nobody knows"):
-        receipts.require_unsent(one)
-    receipts.add("ambiguous", one, why="cut")
-    receipts.require_unsent(two)
-    receipts.add("sending", one)
-    receipts.add("refused", one)
+        receipts.require_unsent(one, HERE)
+    receipts.add("ambiguous", one, HERE, why="cut")
+    receipts.require_unsent(two, HERE)
+    receipts.add("sending", one, HERE)
+    receipts.add("refused", one, HERE)
     with pytest.raises(CheckFailed, match="cut"):  # what came later does not take the doubt away
-        receipts.require_unsent(one)
+        receipts.require_unsent(one, HERE)
     assert receipts.path.read_bytes().startswith(first)
+    assert receipts.path.read_bytes() == receipts.user.read_bytes()
+
+
+def test_an_entry_is_known_by_its_host_wherever_it_was_sent_from(tmp_path: Path) -> None:
+    one, other = (Receipts(tmp_path / place / "r.jsonl", tmp_path / "all.jsonl") for place in ("a", "b"))
+    with one.locked():
+        one.add("sending", {"kind": "a"}, "http://127.0.0.1:8080/x", id=None)
+        one.add("accepted", {"kind": "a"}, "http://127.0.0.1:8080/x", id="cm1")
+        with pytest.raises(EnvironmentLacks, match="another `recipegen submit` is at work"), other.locked():
+            pass
+    with pytest.raises(CheckFailed, match="as cm1"):
+        other.require_unsent({"kind": "a"}, "http://127.0.0.1:8080")
+    other.require_unsent({"kind": "a"}, HERE)  # what a test's server has is not at the board
+    assert other.entries() == []
+    assert [step["state"] for step in other.steps({"kind": "a"}, "http://127.0.0.1:8080")] == ["sending", "accepted"]
+    # An account's ledger that is gone does not forget what lies beside the recipe, and the other way round.
+    one.user.unlink()
+    with pytest.raises(CheckFailed, match="as cm1"):
+        one.require_unsent({"kind": "a"}, "http://127.0.0.1:8080")
+
+
+def test_nothing_is_sent_that_this_account_could_not_remember(
+    root: Path, board: BoardServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(root, baseline=False)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    done = submit(root)
+    assert (done.code, board.asked(SUBMIT)) == (3, [])
+    assert "cannot write" in done.text
 
 
 def test_receipts_of_an_unpacked_bundle_lie_beside_it(tmp_path: Path) -> None:

@@ -99,14 +99,14 @@ class LocalMaxxing(Board):
             )
         root = board_address(os.environ.get(URL_VARIABLE) or URL, URL_VARIABLE)
         if not (how.again or how.dry_run):
-            receipts.require_unsent(entry.identity)
+            receipts.require_unsent(entry.identity, root)
         key = self._key(how)
         looked = self._dry_run(root, key, entry.body, how)
         if how.dry_run:
             return looked
         with receipts.locked():
             if not how.again:
-                receipts.require_unsent(entry.identity)  # another process may have been quicker
+                receipts.require_unsent(entry.identity, root)  # another process may have been quicker
             return self._send(root, key, entry, receipts, how)
 
     def _key(self, how: Sending) -> Secret:
@@ -149,14 +149,14 @@ class LocalMaxxing(Board):
         endpoint, host = f"{root}{PATH}", urlsplit(root).netloc
         waited = 0.0
         for _ in range(MOST_WAITS):
-            receipts.add("sending", entry.identity, endpoint=endpoint)
+            receipts.add("sending", entry.identity, endpoint)
             try:
                 reply = post(endpoint, _wire(entry.body), secret=key)
             except NotSent as error:
-                receipts.add("refused", entry.identity, why=error.message)
+                receipts.add("refused", entry.identity, endpoint, why=error.message)
                 raise
             except Ambiguous as error:
-                receipts.add("ambiguous", entry.identity, why=error.message)
+                receipts.add("ambiguous", entry.identity, endpoint, why=error.message)
                 raise Ambiguous(f"{error.message}: it may be stored or not", hint=_kept(receipts)) from None
             found = meaning(reply, host, real=True)
             told = {"status": reply.status, "id": found.id, "echoed": _echoed(reply)}
@@ -164,7 +164,7 @@ class LocalMaxxing(Board):
                 told["why"] = found.message
             else:
                 how.tell(f"{found.message} as {found.id}")  # first: a full disk must not cost the id
-            receipts.add(found.state, entry.identity, endpoint=endpoint, **told)
+            receipts.add(found.state, entry.identity, endpoint, **told)
             if found.wait_s is None or not (waited := _waited(found, waited, how)):
                 break
         if found.state == "ambiguous":
