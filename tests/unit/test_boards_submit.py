@@ -24,10 +24,12 @@ from recipegen.boards.credentials import Secret, find_secret
 from recipegen.boards.localmaxxing import differences
 from recipegen.boards.receipts import Receipts
 from recipegen.boards.transport import Reply, board_address
+from recipegen.bundle.make import write_bundle, write_folder
 from recipegen.cli.submit import submit_command
 from recipegen.errors import CheckFailed, EnvironmentLacks, RecipegenError
 from recipegen.web import is_loopback
 from tests.support.board_server import DRY_RUN, HTML, KEY, SUBMIT, BoardServer, Scripted, boards, places
+from tests.unit import bundle_factory
 from tests.unit.boards_factory import edit_recipe, measured
 from tests.unit.test_compare import NAME, made, root
 
@@ -688,7 +690,7 @@ def test_preflight_needs_no_key_no_network_and_says_what_is_lost(root: Path) -> 
     [
         ([NAME], 2, "--board localmaxxing|spark-arena"),
         (["nothing", "--board", "localmaxxing"], 2, "nothing"),
-        (["./nowhere", "--board", "localmaxxing"], 2, "is not a folder"),
+        (["./nowhere", "--board", "localmaxxing"], 2, "no such file"),
         ([NAME, "--board", "elsewhere"], 2, "elsewhere"),
         ([NAME, "--board", "localmaxxing", "--run", "other"], 2, "no run 'other'"),
         ([NAME, "--board", "localmaxxing", "--verified"], 2, "no canonical prompt was asked"),
@@ -702,13 +704,57 @@ def test_wrong_usage_is_told(root: Path, args: list[str], code: int, words: str)
     assert "Traceback" not in done.stderr
 
 
-def test_a_recipes_folder_and_a_bundle_can_be_named(root: Path, board: BoardServer) -> None:
-    measured(root, baseline=False)
-    env = {"LMX_API_KEY": KEY, "RECIPEGEN_LOCALMAXXING_URL": board.url}
-    (root / "MANIFEST.json").write_text("{}")  # an unpacked bundle is a repository with one recipe
-    for target in (root / "recipes" / NAME, root):
-        done = real(root, "submit", str(target), "--board", "localmaxxing", "--again", env=env)
-        assert done.returncode == 0, done.stderr
-    assert len(board.rows) == 2
-    assert (root.parent / "repo.submission" / "localmaxxing-receipts.jsonl").is_file()
-    assert not (root / "recipes" / NAME / "submission").exists()
+def command(target: Path, *args: str) -> Outcome:
+    """`recipegen submit TARGET --board localmaxxing ARGS`."""
+    done: Result = CliRunner().invoke(submit_command, [str(target), "--board", "localmaxxing", *args])
+    if isinstance(done.exception, RecipegenError):
+        return Outcome(done.exception.exit_code, f"{done.exception.message}\n{done.exception.hint}", done.stdout)
+    return Outcome(done.exit_code, done.output, done.stdout)
+
+
+@pytest.fixture
+def bundles(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A repository, its bundle packed, and the same unpacked elsewhere."""
+    repository, archive, folder = tmp_path / "mine", tmp_path / "x-bundle.tar.gz", tmp_path / "un" / "packed"
+    bundle = bundle_factory.made(bundle_factory.measured(repository))
+    folder.parent.mkdir()
+    write_bundle(bundle, archive)
+    write_folder(bundle, folder)
+    return repository, archive, folder
+
+
+def test_a_row_is_sent_once_from_its_repository_its_bundle_and_a_copy(
+    bundles: tuple[Path, Path, Path], board: BoardServer
+) -> None:
+    repository, archive, folder = bundles
+    done = command(archive)
+    assert done.code == 0, done.text
+    assert (archive.parent / "x-bundle.submission" / "localmaxxing-receipts.jsonl").is_file()
+    for target in (folder, archive, repository / "recipes" / bundle_factory.NAME):
+        again = command(target)
+        assert (again.code, len(board.rows)) == (1, 1)
+        assert "was accepted on" in again.text
+    assert command(folder, "--again").code == 0
+    assert (folder.parent / "packed.submission" / "localmaxxing-receipts.jsonl").is_file()
+
+
+@pytest.mark.parametrize("inner", ["", f"recipes/{bundle_factory.NAME}"])
+@pytest.mark.parametrize("args", [[], ["--preflight"]])
+def test_a_bundle_that_does_not_verify_is_not_sent(
+    bundles: tuple[Path, Path, Path], board: BoardServer, inner: str, args: list[str]
+) -> None:
+    folder = bundles[2]
+    report = next(folder.glob("recipes/*/results/*/*-dflash/*on.json"))
+    report.write_text(report.read_text().replace("100.", "999."))
+    done = command(folder / inner, *args)
+    assert done.code == 1
+    assert "does not verify: " in done.text
+    assert board.seen == []
+
+
+@pytest.mark.parametrize("target", ["nowhere.tar.gz", "no/where", "nowhere.tgz"])
+def test_a_file_that_is_not_there_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = command(Path(target))
+    assert done.code == 2
+    assert f"{target}: no such file" in done.text
