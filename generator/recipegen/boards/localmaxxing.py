@@ -114,9 +114,7 @@ class LocalMaxxing(Board):
         files = [config_file("recipegen", "localmaxxing.key")]
         return find_secret("LocalMaxxing key", BOARD_KEYS, files, given=how.token_file)
 
-    def _dry_run(
-        self, root: str, key: Secret, body: Mapping[str, Any], how: Sending, patience: _Patience
-    ) -> Submitted:
+    def _dry_run(self, root: str, key: Secret, body: Mapping[str, Any], how: Sending, patience: _Patience) -> Submitted:
         host = urlsplit(root).netloc
         while True:
             try:
@@ -162,11 +160,12 @@ class LocalMaxxing(Board):
                 receipts.add("ambiguous", entry.identity, endpoint, why=error.message)
                 raise Ambiguous(f"{error.message}: it may be stored or not", hint=_kept(receipts)) from None
             found = meaning(reply, host, real=True)
-            told = {"status": reply.status, "id": found.id, "echoed": _echoed(reply)}
+            echoed = _echoed(reply)
+            told = {"status": reply.status, "id": found.id, "echoed": echoed}
             if found.state != "accepted":
                 told["why"] = found.message
             else:
-                status = told["echoed"].get("status", "not told")
+                status = echoed.get("status", "not told")
                 how.tell(f"{found.message} as {found.id}, status {status}")  # first: a full disk must not cost the id
             receipts.add(found.state, entry.identity, endpoint, **told)
             if not patience.waited(found):
