@@ -32,8 +32,8 @@ _SECRET = re.compile(
     r"|(?P<variable>\b(?:[A-Z0-9]+_)*(?:API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|TOKEN|SECRET|PASSWORD|PASSWD)"
     rf"(?:=['\"]?|['\"]\s*:\s*['\"]|:\s*(?=\S*\d)){_OPEN_VALUE})[A-Za-z0-9][A-Za-z0-9._~+/-]{{7,}}=*"
 )
-"""Tokens that tell by their form (Hugging Face, BenchHub keys, HTTP, OpenAI-like, GitHub), private keys, and values that
-tell by the header, option or variable before them, which is a group of its own."""
+"""Tokens that tell by their form (Hugging Face, BenchHub keys, HTTP, OpenAI-like, GitHub), private keys, and values
+that tell by the header, option or variable before them, which is a group of its own."""
 _BEGINNINGS = (
     r"_(?:(?<=\bhf_)|(?<=\bbhk_)|(?<=\bgh[pousr]_))",
     r"-(?:(?<=\bsk-)|-(?=[a-z_-]{0,40}(?:key|token|password|secret)))",
