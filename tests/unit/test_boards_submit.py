@@ -288,8 +288,31 @@ def test_a_wait_that_is_too_long_is_not_begun_and_waits_have_an_end(
     assert submit(root, "--wait", "30").code == 3
     assert slept == []
     board.script(SUBMIT, *[Scripted(429, b"", {"Retry-After": "1"})] * 50)
+    board.seen.clear()
     assert submit(root, "--wait", "3600").code == 3
-    assert len(slept) <= localmaxxing.MOST_WAITS
+    assert len(slept) == localmaxxing.MOST_WAITS
+    assert len(board.asked(SUBMIT)) == len(slept) + 1  # none is waited for without asking again
+
+
+def test_the_dry_run_and_the_entry_share_what_may_be_waited(
+    root: Path, board: BoardServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(root, baseline=False)
+    slept: list[float] = []
+    monkeypatch.setattr(localmaxxing.time, "sleep", slept.append)
+    for path in (DRY_RUN, SUBMIT):
+        board.script(path, Scripted(429, b"", {"Retry-After": "20"}))
+    assert submit(root, "--wait", "30").code == 3
+    assert slept == [20.0]
+
+
+@pytest.mark.parametrize("status", ["APPROVED", "PENDING", "REJECTED"])
+def test_what_the_board_makes_of_a_stored_row_is_told(root: Path, board: BoardServer, status: str) -> None:
+    measured(root, baseline=False)
+    board.script(SUBMIT, Scripted(201, {"id": "cm1", "status": status}))
+    done = submit(root)
+    assert done.code == 0
+    assert f"as cm1, status {status}" in done.text
 
 
 def reply(status: int = 429, body: Any = b"", **headers: str) -> Reply:
@@ -692,6 +715,12 @@ def test_preflight_needs_no_key_no_network_and_says_what_is_lost(root: Path) -> 
         (["nothing", "--board", "localmaxxing"], 2, "nothing"),
         (["./nowhere", "--board", "localmaxxing"], 2, "no such file"),
         ([NAME, "--board", "elsewhere"], 2, "elsewhere"),
+        ([NAME, "--preflight", "--dry-run"], 2, "without --dry-run"),
+        ([NAME, "--preflight", "--board", "spark-arena", "--upload"], 2, "without --upload"),
+        ([NAME, "--preflight", "--verified"], 2, "--verified goes with --board localmaxxing"),
+        ([NAME, "--board", "spark-arena", "--verified"], 2, "--verified goes with --board localmaxxing"),
+        ([NAME, "--board", "spark-arena", "--dry-run", "--upload"], 2, "without --upload"),
+        ([NAME, "--board", "localmaxxing", "--upload"], 2, "--upload goes with --board spark-arena"),
         ([NAME, "--board", "localmaxxing", "--run", "other"], 2, "no run 'other'"),
         ([NAME, "--board", "localmaxxing", "--verified"], 2, "no canonical prompt was asked"),
     ],
@@ -702,6 +731,15 @@ def test_wrong_usage_is_told(root: Path, args: list[str], code: int, words: str)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_stale_kit_is_something_to_look_at(bundles: tuple[Path, Path, Path]) -> None:
+    repository = bundles[0] / "recipes" / bundle_factory.NAME
+    assert "look at: the kit" not in command(repository, "--preflight").text
+    (repository / "Dockerfile").write_text("FROM elsewhere\n")
+    done = command(repository, "--preflight")
+    assert "would take it" in done.text
+    assert f"look at: the kit of {bundle_factory.NAME} is not as its recipe says: " in done.text
 
 
 def command(target: Path, *args: str) -> Outcome:

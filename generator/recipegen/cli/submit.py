@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,10 +73,10 @@ def submit_command(
 ) -> None:
     """Send a measured row to a leaderboard: looked at, a dry run, compared, then sent once.
 
-    PATH|NAME is a recipe of this repository, or a bundle, packed or not, which must verify. A token comes from the environment
-    (LMX_API_KEY or LOCALMAXXING_API_KEY) or from a file that only you can read, never from the command line. What
-    was sent is kept in recipes/NAME/submission/ (beside a bundle, in BUNDLE.submission/) and for this account; nothing
-    is sent twice without --again. See docs/leaderboards.md.
+    PATH|NAME is a recipe of this repository, or a bundle, packed or not, which must verify. A token comes from the
+    environment (LMX_API_KEY or LOCALMAXXING_API_KEY) or from a file that only you can read, never from the command
+    line. What was sent is kept in recipes/NAME/submission/ (of a bundle beside it, in BUNDLE.submission/) and for this
+    account; nothing is sent twice without --again. See docs/leaderboards.md.
 
     Exit codes: 1 it would not be or was not taken, 3 the key, the network or the hour, 4 the board failed, or nobody
     knows whether it has the entry.
@@ -93,6 +93,7 @@ def submit_command(
 
     if not preflight and board_name is None:
         raise click.UsageError(f"--board {'|'.join(BOARDS)}, or --preflight for all of them")
+    _require_sense(board_name, preflight=preflight, dry_run=dry_run, verified=verified, upload=upload)
     choice = {"variant": variant, "run": run, "cell": cell}
     how = Sending(
         dry_run=dry_run,
@@ -115,6 +116,18 @@ def submit_command(
         receipts = receipts_of(meant.workspace.repository.root, evidence.folder, board.name, meant.archive)
         done = board.submit(evidence, receipts, how)
     click.echo(json.dumps(done.as_data(), indent=2) if as_json else plain(_done(board, done)))
+
+
+def _require_sense(board: str | None, *, preflight: bool, dry_run: bool, verified: bool, upload: bool) -> None:
+    """Refuses options of which one would be ignored."""
+    if preflight and (dry_run or upload):
+        raise click.UsageError(f"--preflight asks no board: it goes without --{'dry-run' if dry_run else 'upload'}")
+    if dry_run and upload:
+        raise click.UsageError("--dry-run sends nothing: it goes without --upload")
+    if verified and board != "localmaxxing":
+        raise click.UsageError("--verified goes with --board localmaxxing: no other board knows the mark")
+    if upload and board != "spark-arena":
+        raise click.UsageError("--upload goes with --board spark-arena: LocalMaxxing is sent to without it")
 
 
 @dataclass(frozen=True)
@@ -177,7 +190,7 @@ def _preflight(
     meant: _Meant, boards: list[Board], choice: dict[str, str | None], verified: bool, as_json: bool
 ) -> None:
     """Print what each board would say; ends with 1 when none would take it."""
-    from recipegen.boards import Preflight
+    from recipegen.boards import Preflight, stale_kit
     from recipegen.boards.localmaxxing import LocalMaxxing
 
     found: list[Preflight] = []
@@ -190,9 +203,10 @@ def _preflight(
             found.append(Preflight(board.name, (error.message,)))
             continue
         if isinstance(board, LocalMaxxing):
-            found.append(board.preflight(evidence, verified=verified))
+            one = board.preflight(evidence, verified=verified)
         else:
-            found.append(board.preflight(evidence))
+            one = board.preflight(evidence)
+        found.append(replace(one, warnings=(*one.warnings, *stale_kit(meant.workspace, evidence.spec))))
     if as_json:
         click.echo(json.dumps([one.as_data() for one in found], indent=2))
     else:
