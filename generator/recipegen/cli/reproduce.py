@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from recipegen.results.store import CellRecord
     from recipegen.spec.completed import PlannedCell, Spec
     from recipegen.trial import Trial
-    from recipegen.verify.repository import TakenIn
 
 
 @click.command("reproduce")
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     help="Where a bundle is unpacked and measured, a folder that is not there yet; ./<recipe>-reproduced by default.",
 )
 @click.option("--unverified", is_flag=True, help="Measure a bundle of which checks fail all the same.")
+@click.option("--trust-kit", is_flag=True, help="Build a bundle's kit that does not follow from its recipe.")
 @click.option("--run", "run", metavar="RUN", help="Run to repeat (a folder under results/); the table's by default.")
 @click.option("--variant", metavar="V", help="Variant to repeat; the headline by default.")
 @click.option("--published", is_flag=True, help="Hold it against the figures that others published, not against a run.")
@@ -53,6 +53,7 @@ def reproduce_command(
     target: str,
     into: Path | None,
     unverified: bool,
+    trust_kit: bool,
     run: str | None,
     variant: str | None,
     published: bool,
@@ -97,7 +98,10 @@ def reproduce_command(
     if _is_bundle(target):
         if published or run or variant or root:
             raise click.UsageError("a bundle is its own repository, with one reference: no --root, --published, --run")
-        bundle = _taken_in(Path(target), into, unverified)
+        from recipegen.verify.repository import take_in
+
+        bundle = take_in(Path(target), into, unverified=unverified, trust_kit=trust_kit)
+        click.echo(f"unpacked to {bundle.workspace.repository.root}", err=True)
         workspace, name, run, kit_sha256 = bundle.workspace, bundle.recipe, bundle.run, bundle.kit_sha256
     else:
         workspace, name = Workspace.open(root), target
@@ -165,15 +169,6 @@ def _is_bundle(target: str) -> bool:
             raise RecipegenError("there is no such file", where=Where(path))
         return True
     return path.is_file() or (path / MANIFEST).is_file()
-
-
-def _taken_in(path: Path, into: Path | None, unverified: bool) -> TakenIn:
-    from recipegen.verify.repository import take_in
-
-    name = path.name.partition(".")[0].removesuffix("-bundle")
-    taken = take_in(path, into or Path(f"{name}-reproduced"), unverified=unverified)
-    click.echo(f"unpacked to {taken.workspace.repository.root}", err=True)
-    return taken
 
 
 @dataclass(frozen=True)
