@@ -58,8 +58,8 @@ class Report:
         self.lose(name, NO_SECRETS, HIDDEN, line)
 
     def note(self, text: str) -> None:
-        """Something that was carried over, but not word by word."""
-        self._notes[one_line(without_secrets(text[:1000]), 500)] = None
+        """Something that was carried over, but not word by word; the words are our own, with names of the source."""
+        self._notes[one_line(hide_secrets(text[:1000]), 500)] = None
 
     @property
     def lost(self) -> list[Lost]:
