@@ -498,8 +498,19 @@ def test_payloads_are_held_against_recipe_and_reports(
     (folder / "boards" / "fake" / "payload.json").write_text(json.dumps(payload))
     relist(folder)
     outcome = verify_bundle(folder)
-    assert {check.id for check in failures(outcome)} - {"page"} == wrong, failures(outcome)
+    assert {check.id for check in failures(outcome)} - {"page", "payload-text"} == wrong, failures(outcome)
     assert "figure-tokSOut" in {check.id for check in outcome.checks}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("vllm serve", "vllm serve-fast --magic"), ("0.20.1", "0.20.1 (evil@sha256:00)"), ("100.55", "101")],
+)
+def test_a_payload_of_this_version_is_the_one_that_it_writes(folder: Path, old: str, new: str) -> None:
+    in_text("boards/localmaxxing/payload.json", old, new)(folder)
+    relist(folder)
+    found = failures(verify_bundle(folder))
+    assert [one.path for one in found if one.id == "payload-text"] == ["boards/localmaxxing/payload.json"], found
 
 
 def test_a_board_that_nobody_knows_is_undecidable(folder: Path) -> None:

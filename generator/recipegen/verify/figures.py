@@ -206,12 +206,12 @@ def _page(bundle: Opened, path: str, expected: bytes) -> Check:
     if path == CHART and (active := _ACTIVE.search(found)):
         return Check("page", "failed", f"a chart that does things: {active[0]!r:.40}", path)
     if same_version(bundle):
-        return Check("page", "failed", _first_difference(found, expected), path)
+        return Check("page", "failed", first_difference(found, expected), path)
     # The wording is another version's; the figures are nobody's but the reports'.
     strange = sorted(_numbers_in(found, path) - _numbers_in(expected, path) - {bundle.manifest.recipegen})
     if strange:
         return Check("page", "failed", f"{', '.join(strange[:8])} does not follow from the raw reports", path)
-    text = f"{_first_difference(found, expected)}; recipegen {bundle.manifest.recipegen} made it, which may word it so"
+    text = f"{first_difference(found, expected)}; recipegen {bundle.manifest.recipegen} made it, which may word it so"
     return Check("page", "undecidable", text, path)
 
 
@@ -232,7 +232,8 @@ def _numbers_in(page: bytes, path: str) -> set[str]:
     return set(_NUMBER.findall(text))
 
 
-def _first_difference(found: bytes, expected: bytes) -> str:
+def first_difference(found: bytes, expected: bytes) -> str:
+    """The first line in which a file is not what recipegen makes of the evidence, in words."""
     one, two = (data.decode("utf-8", "replace").split("\n") for data in (found, expected))
     for number_, (line, right) in enumerate(zip(one, two, strict=False), 1):
         if line != right:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -131,9 +131,20 @@ def _payloads(bundle: Opened, evidence: Evidence) -> Iterator[Check]:
         if board not in known:
             yield Check("payload", "undecidable", "this recipegen knows no such leaderboard", f"{BOARDS}/{board}")
             continue
+        if integrity.same_version(bundle):
+            yield from _as_written(files, known[board].files(evidence), f"{BOARDS}/{board}")
         for check in known[board].check(files, evidence):
             # A board knows its own folder only.
             yield replace(check, path=f"{BOARDS}/{board}/{check.path}") if check.path in files else check
         for inner, data in files.items():
             if is_payload(data) and inner == PAYLOAD:
                 yield from check_payload(data, raw_of_evidence(evidence), f"{BOARDS}/{board}/{inner}")
+
+
+def _as_written(files: Mapping[str, bytes], own: Mapping[str, bytes], folder: str) -> Iterator[Check]:
+    """Texts of a payload that no figure decides, such as the launch line: this recipegen writes them the same."""
+    for name in sorted(files.keys() & own.keys()):
+        if files[name] == own[name]:
+            yield Check("payload-text", "passed", "is what recipegen writes of this evidence", f"{folder}/{name}")
+        else:
+            yield Check("payload-text", "failed", figures.first_difference(files[name], own[name]), f"{folder}/{name}")
