@@ -14,7 +14,9 @@ from typing import BinaryIO
 from recipegen.errors import EXIT_USAGE, EnvironmentLacks, RecipegenError, Where
 
 
-def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Path | None = None) -> None:
+def write_atomic(
+    path: Path, data: bytes | str, mode: int = 0o644, *, within: Path | None = None, durable: bool = True
+) -> None:
     """Writes a whole file at once: a reader sees the old bytes or the new ones, never a part.
 
     A symbolic link at `path` is replaced, not followed.
@@ -24,17 +26,21 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644, *, within: Pa
         data: the bytes, or text that is written as UTF-8 with its line ends as they are.
         mode: permissions of the file, whatever the umask.
         within: a folder that the file must really lie in, links of folders followed.
+        durable: whether to wait until the disk has it, so that it survives a power cut. For what one command makes
+            again, such as a rendered kit, it need not: two waits a file are most of what writing a hundred kits takes.
 
     Raises:
         RecipegenError: when a linked folder leads out of `within`.
         EnvironmentLacks: when the file cannot be written (no space, no permission, no such folder).
     """
-    with writing_atomic(path, mode, within=within) as file:
+    with writing_atomic(path, mode, within=within, durable=durable) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
 @contextmanager
-def writing_atomic(path: Path, mode: int = 0o644, *, within: Path | None = None) -> Iterator[BinaryIO]:
+def writing_atomic(
+    path: Path, mode: int = 0o644, *, within: Path | None = None, durable: bool = True
+) -> Iterator[BinaryIO]:
     """Gives a file to write bit by bit; at the end of the block it takes the place of `path`, see `write_atomic`.
 
     When the block raises, `path` stays as it was.
@@ -49,10 +55,12 @@ def writing_atomic(path: Path, mode: int = 0o644, *, within: Path | None = None)
             os.fchmod(handle, mode)
             yield file
             file.flush()
-            os.fsync(handle)
+            if durable:
+                os.fsync(handle)
         Path(temporary).replace(path)
         temporary = None
-        _sync_folder(folder)
+        if durable:
+            _sync_folder(folder)
     except OSError as error:
         raise EnvironmentLacks(f"cannot write {path}: {error.strerror or error}") from error
     finally:

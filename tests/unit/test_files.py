@@ -138,3 +138,12 @@ def test_hashes(tmp_path: Path) -> None:
     assert files.sha256_bytes(b"") == files.sha256_file(tmp_path / "file") == empty
     with pytest.raises(RecipegenError, match="Is a directory"):
         files.sha256_file(tmp_path)
+
+
+def test_waits_for_the_disk_unless_the_file_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(files.os, "fsync", synced.append)
+    files.write_atomic(tmp_path / "kit", "x", durable=False)
+    assert (tmp_path / "kit").read_text() == "x" and synced == []
+    files.write_atomic(tmp_path / "recipe", "x")
+    assert len(synced) == 2, "the file, and its name in the folder"

@@ -205,7 +205,7 @@ def test_a_broken_source_is_told_where_it_stands_and_nothing_is_left(workspace: 
 def test_a_failure_while_rendering_leaves_nothing(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr("recipegen.render.write.write_atomic", fail)

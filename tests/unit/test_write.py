@@ -222,3 +222,12 @@ def test_lines_name_what_differs(folder: Path) -> None:
         "missing: new", "out of date: Dockerfile", "edited by hand: README", f"out of date: {MANIFEST}",
         "no longer rendered: scripts/run",
     ]  # fmt: skip
+
+
+def test_a_kit_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`render` makes it again; what nobody can make again is synced (test_files.py)."""
+    synced: list[int] = []
+    monkeypatch.setattr("recipegen.files.os.fsync", synced.append)
+    write_kit(ONE, tmp_path)
+    assert tree(tmp_path) == {path: file.data for path, file in ONE.items()}
+    assert synced == []

@@ -97,7 +97,7 @@ def write_kit(kit: Kit, folder: Path, *, force: bool = False) -> Changes:
         for path in sorted([*changes.missing, *changes.changed], key=lambda path: path == MANIFEST):
             target = _inside(folder, path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(target, kit[path].data, kit[path].mode)
+            write_atomic(target, kit[path].data, kit[path].mode, durable=False)  # `render` makes it again
         for path in changes.stale:
             (folder / path).unlink()
             _remove_empty(folder, PurePosixPath(path).parent)
