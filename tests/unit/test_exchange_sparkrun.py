@@ -406,3 +406,28 @@ def test_an_unquoted_truth_value_is_told() -> None:
 )
 def test_hardware_follows_from_nodes_and_ranks(fields: dict[str, Any], hardware: str) -> None:
     assert recipe_data(with_command("vllm serve {model}", **fields))["hardware"] == hardware
+
+
+def test_the_reports_own_words_are_not_taken_for_a_secret() -> None:
+    found = sparkrun(
+        """
+        model: a/Model
+        runtime: vllm
+        container: image:1
+        env: {MY_TOKEN_PATH_KEY: "${HOME}/x", TOKENIZER_KEY: true}
+        defaults: {my_odd_key: 5}
+        """
+    )
+    notes = found.report.notes
+    assert "defaults.my_odd_key: not a flag that recipegen knows; taken for --my-odd-key" in notes
+    assert any(note.startswith("--my-odd-key is not a flag") for note in notes)
+    assert "env.TOKENIZER_KEY: true without quotes reaches the server as True" in notes
+    assert not any("<hidden>" in note for note in notes)
+
+
+def test_a_value_in_a_note_is_still_looked_at() -> None:
+    token = "hf_" + "a1B2" * 8
+    found = import_text(f"docker run -v /x/{token}:/root/.cache/huggingface vllm/vllm-openai a/B", Path("x.sh"))
+    (note,) = [note for note in found.report.notes if "hub's cache" in note]
+    assert token not in note
+    assert "<hidden>" in note
