@@ -32,6 +32,8 @@ _END_CHARS = 4000
 _MAX_LINE = 64 * 1024
 """A child's line longer than this many bytes is handed over in pieces."""
 
+BOARD_KEYS = ("LMX_API_KEY", "LOCALMAXXING_API_KEY")
+"""Variables with the key of a leaderboard, in the order of looking."""
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$", re.IGNORECASE
 )
@@ -95,10 +97,12 @@ def describe_code(code: int | None) -> str:
 def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for a child: this process's own, unbuffered Python, and `extra` on top.
 
-    Secrets (HF_TOKEN and the like) are passed on, children need them; `redact` keeps them out of texts.
+    Secrets (HF_TOKEN and the like) are passed on, children need them; `redact` keeps them out of texts. A leaderboard's
+    key is not: recipegen alone sends to boards, and what it starts may be a stranger's recipe.
     """
+    own = {name: value for name, value in os.environ.items() if name not in BOARD_KEYS}
     # Without it a Python child holds its log back in a buffer, and loses it when it is killed.
-    return {**os.environ, "PYTHONUNBUFFERED": "1", **(extra or {})}
+    return {**own, "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
 def redact(text: str, env: Mapping[str, str] | None = None) -> str:

@@ -15,9 +15,8 @@ from recipegen.files import read_bounded, write_atomic
 from recipegen.publish.compare import Compared, Figure, Row
 from recipegen.publish.figures import NOTHING, digits, number, table_head, table_row
 from recipegen.quoting import markdown_code, markdown_link, markdown_text
-from recipegen.results.store import iter_runs, run_order
+from recipegen.results.store import REPRODUCTION, iter_runs, run_order
 
-FILE = "reproduction.json"
 PAGE = "REPRODUCED.md"
 _LIMIT = 4 << 20
 DECIDING = ("tg", "pp")
@@ -33,7 +32,7 @@ _WORDS: Mapping[Outcome, str] = {
     "close": "reproduced: outside the interval, within {:g} %",
     "faster": "faster: outside the interval",
     "slower": "slower: outside the interval",
-    "undecided": "outside the interval; too few samples to tell a difference",
+    "undecided": "outside the interval; no difference can be told",
 }
 
 
@@ -202,7 +201,7 @@ def write_reproduction(made: Reproduction, recipe_dir: Path, run: Path) -> Path:
     Returns:
         The page.
     """
-    write_atomic(run / FILE, made.model_dump_json(indent=2) + "\n", within=recipe_dir)
+    write_atomic(run / REPRODUCTION, made.model_dump_json(indent=2) + "\n", within=recipe_dir)
     page = recipe_dir / PAGE
     write_atomic(page, reproduced_page(load_reproductions(recipe_dir)), within=recipe_dir)
     return page
@@ -217,7 +216,7 @@ def load_reproductions(recipe_dir: Path) -> list[Reproduction]:
     found: list[Reproduction] = []
     problems: list[Problem] = []
     for run in sorted(iter_runs(recipe_dir), key=run_order, reverse=True):
-        path = run / FILE
+        path = run / REPRODUCTION
         if not path.is_file():
             continue
         try:

@@ -1,4 +1,4 @@
-"""Importing 100 recipes of other projects, in memory against reading their YAML and by the command. No printing."""
+"""Importing 100 recipes of other projects: in memory against reading their YAML, and by the command."""
 
 from __future__ import annotations
 

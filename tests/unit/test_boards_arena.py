@@ -268,6 +268,7 @@ def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[BoardServ
         monkeypatch.setenv("RECIPEGEN_ARENA_AUTH_URL", server.url)
         monkeypatch.setenv("RECIPEGEN_ARENA_STORAGE_URL", server.url)
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         monkeypatch.setattr(transport, "TIMEOUT_S", 0.5)
         monkeypatch.setattr(arena_upload, "EXCHANGE_S", 0.5)
         token = tmp_path / "config" / "sparkrun" / "arena_token"
@@ -291,7 +292,7 @@ def submit(root: Path, *args: str) -> tuple[int, str]:
 
 def test_by_default_a_folder_is_written_for_its_own_tool(root: Path, board: BoardServer) -> None:
     run = add_arena_run(root)
-    for args in ((), ("--dry-run",), ("--upload", "--dry-run")):
+    for args in ((), ("--dry-run",)):
         code, text = submit(root, *args)
         assert code == 0, text
         assert "nothing was sent" in text

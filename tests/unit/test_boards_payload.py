@@ -548,3 +548,43 @@ def test_the_published_row_of_the_35b_does_not_follow_from_its_report() -> None:
     assert body["tokSOut"] == 102.05
     other = published_row(f"{folder}/results/dflash-pp128-tg128-thinkON.json", drop_first=True)
     assert not agrees(body["tokSOut"], other.decode)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("models in ~/models/x", "home folder"),
+        ("--model $HOME/x", "home folder"),
+        ("at fd12:3456:789a::1", "private network"),
+        ("[fe80::1ff:fe23:4567:890a]:8000", "private network"),
+        ("FD00::5", "private network"),
+        ("mac 3c:6d:66:0a:1b:2c", "serial number"),
+        ("3C-6D-66-0A-1B-2C", "serial number"),
+        ("Serial Number: 1654022011234", "serial number"),
+        ("S/N: A1B2C3", "serial number"),
+        ("GPU-5fd4f087-86f3-1111-2222-333344445555", "serial number"),
+        ("TBD", "draft"),
+        ("power is TBD, later", "draft"),
+    ],
+)
+def test_what_tells_of_a_device_a_network_or_a_draft_is_an_error(text: str, words: str) -> None:
+    found = hygiene_findings({"notes": text}, Identity())
+    assert any(severity == "error" and words in told and text not in told for severity, told in found), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "median ~102 t/s at 12:30:45",
+        "2026-11-21T07:01:00Z",
+        "fp8: fa2::kernel",
+        "vllm/vllm-openai:v0.28.0",
+        "sha256:fd12aa00fd12aa00",
+        "serial: one request at a time",
+        "32-16-64",
+        "feed:dead",
+        "TBDP",
+    ],
+)
+def test_what_looks_a_little_like_it_is_none(text: str) -> None:
+    assert hygiene_findings({"notes": text}, Identity()) == []

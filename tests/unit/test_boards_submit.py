@@ -24,10 +24,12 @@ from recipegen.boards.credentials import Secret, find_secret
 from recipegen.boards.localmaxxing import differences
 from recipegen.boards.receipts import Receipts
 from recipegen.boards.transport import Reply, board_address
+from recipegen.bundle.make import write_bundle, write_folder
 from recipegen.cli.submit import submit_command
 from recipegen.errors import CheckFailed, EnvironmentLacks, RecipegenError
 from recipegen.web import is_loopback
 from tests.support.board_server import DRY_RUN, HTML, KEY, SUBMIT, BoardServer, Scripted, boards, places
+from tests.unit import bundle_factory
 from tests.unit.boards_factory import edit_recipe, measured
 from tests.unit.test_compare import NAME, made, root
 
@@ -42,6 +44,7 @@ def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[BoardServ
         monkeypatch.setenv("LMX_API_KEY", KEY)
         monkeypatch.delenv("LOCALMAXXING_API_KEY", raising=False)
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         # A proxy would see the requests to this host.
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         monkeypatch.setattr(transport, "TIMEOUT_S", 0.5)
@@ -128,6 +131,7 @@ def test_a_dry_run_sends_nothing_and_leaves_no_receipt(root: Path, board: BoardS
     assert not (root / "recipes" / NAME / "submission").exists()
 
 
+HERE = "https://board.example.org"
 ROW = {"id": "cm1", "status": "APPROVED"}
 HTML_HEAD = {"Content-Type": "text/html; charset=utf-8"}
 REDIRECT = {"Location": "https://example.org/api/speed-tests"}
@@ -284,8 +288,31 @@ def test_a_wait_that_is_too_long_is_not_begun_and_waits_have_an_end(
     assert submit(root, "--wait", "30").code == 3
     assert slept == []
     board.script(SUBMIT, *[Scripted(429, b"", {"Retry-After": "1"})] * 50)
+    board.seen.clear()
     assert submit(root, "--wait", "3600").code == 3
-    assert len(slept) <= localmaxxing.MOST_WAITS
+    assert len(slept) == localmaxxing.MOST_WAITS
+    assert len(board.asked(SUBMIT)) == len(slept) + 1  # none is waited for without asking again
+
+
+def test_the_dry_run_and_the_entry_share_what_may_be_waited(
+    root: Path, board: BoardServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(root, baseline=False)
+    slept: list[float] = []
+    monkeypatch.setattr(localmaxxing.time, "sleep", slept.append)
+    for path in (DRY_RUN, SUBMIT):
+        board.script(path, Scripted(429, b"", {"Retry-After": "20"}))
+    assert submit(root, "--wait", "30").code == 3
+    assert slept == [20.0]
+
+
+@pytest.mark.parametrize("status", ["APPROVED", "PENDING", "REJECTED"])
+def test_what_the_board_makes_of_a_stored_row_is_told(root: Path, board: BoardServer, status: str) -> None:
+    measured(root, baseline=False)
+    board.script(SUBMIT, Scripted(201, {"id": "cm1", "status": status}))
+    done = submit(root)
+    assert done.code == 0
+    assert f"as cm1, status {status}" in done.text
 
 
 def reply(status: int = 429, body: Any = b"", **headers: str) -> Reply:
@@ -450,24 +477,54 @@ def test_receipts_that_were_touched_stop_everything(root: Path, board: BoardServ
 
 
 def test_receipts_only_grow_and_know_what_is_open(tmp_path: Path) -> None:
-    receipts, one, two = Receipts(tmp_path / "x" / "r.jsonl"), {"kind": "a"}, {"kind": "b"}
+    receipts, one, two = Receipts(tmp_path / "x" / "r.jsonl", tmp_path / "all.jsonl"), {"kind": "a"}, {"kind": "b"}
     assert receipts.entries() == []
-    receipts.require_unsent(one)
+    receipts.require_unsent(one, HERE)
     with receipts.locked():
-        receipts.add("sending", one)
-        receipts.add("refused", one, why="x")
+        receipts.add("sending", one, HERE)
+        receipts.add("refused", one, HERE, why="x")
     first = receipts.path.read_bytes()
-    receipts.require_unsent(one)
-    receipts.add("sending", one)
+    receipts.require_unsent(one, HERE)
+    receipts.add("sending", one, HERE)
     with pytest.raises(CheckFailed, match="nobody knows"):
-        receipts.require_unsent(one)
-    receipts.add("ambiguous", one, why="cut")
-    receipts.require_unsent(two)
-    receipts.add("sending", one)
-    receipts.add("refused", one)
+        receipts.require_unsent(one, HERE)
+    receipts.add("ambiguous", one, HERE, why="cut")
+    receipts.require_unsent(two, HERE)
+    receipts.add("sending", one, HERE)
+    receipts.add("refused", one, HERE)
     with pytest.raises(CheckFailed, match="cut"):  # what came later does not take the doubt away
-        receipts.require_unsent(one)
+        receipts.require_unsent(one, HERE)
     assert receipts.path.read_bytes().startswith(first)
+    assert receipts.path.read_bytes() == receipts.user.read_bytes()
+
+
+def test_an_entry_is_known_by_its_host_wherever_it_was_sent_from(tmp_path: Path) -> None:
+    one, other = (Receipts(tmp_path / place / "r.jsonl", tmp_path / "all.jsonl") for place in ("a", "b"))
+    with one.locked():
+        one.add("sending", {"kind": "a"}, "http://127.0.0.1:8080/x", id=None)
+        one.add("accepted", {"kind": "a"}, "http://127.0.0.1:8080/x", id="cm1")
+        with pytest.raises(EnvironmentLacks, match="another `recipegen submit` is at work"), other.locked():
+            pass
+    with pytest.raises(CheckFailed, match="as cm1"):
+        other.require_unsent({"kind": "a"}, "http://127.0.0.1:8080")
+    other.require_unsent({"kind": "a"}, HERE)  # what a test's server has is not at the board
+    assert other.entries() == []
+    assert [step["state"] for step in other.steps({"kind": "a"}, "http://127.0.0.1:8080")] == ["sending", "accepted"]
+    # An account's ledger that is gone does not forget what lies beside the recipe, and the other way round.
+    one.user.unlink()
+    with pytest.raises(CheckFailed, match="as cm1"):
+        one.require_unsent({"kind": "a"}, "http://127.0.0.1:8080")
+
+
+def test_nothing_is_sent_that_this_account_could_not_remember(
+    root: Path, board: BoardServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(root, baseline=False)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    done = submit(root)
+    assert (done.code, board.asked(SUBMIT)) == (3, [])
+    assert "cannot write" in done.text
 
 
 def test_receipts_of_an_unpacked_bundle_lie_beside_it(tmp_path: Path) -> None:
@@ -656,8 +713,14 @@ def test_preflight_needs_no_key_no_network_and_says_what_is_lost(root: Path) -> 
     [
         ([NAME], 2, "--board localmaxxing|spark-arena"),
         (["nothing", "--board", "localmaxxing"], 2, "nothing"),
-        (["./nowhere", "--board", "localmaxxing"], 2, "is not a folder"),
+        (["./nowhere", "--board", "localmaxxing"], 2, "no such file"),
         ([NAME, "--board", "elsewhere"], 2, "elsewhere"),
+        ([NAME, "--preflight", "--dry-run"], 2, "without --dry-run"),
+        ([NAME, "--preflight", "--board", "spark-arena", "--upload"], 2, "without --upload"),
+        ([NAME, "--preflight", "--verified"], 2, "--verified goes with --board localmaxxing"),
+        ([NAME, "--board", "spark-arena", "--verified"], 2, "--verified goes with --board localmaxxing"),
+        ([NAME, "--board", "spark-arena", "--dry-run", "--upload"], 2, "without --upload"),
+        ([NAME, "--board", "localmaxxing", "--upload"], 2, "--upload goes with --board spark-arena"),
         ([NAME, "--board", "localmaxxing", "--run", "other"], 2, "no run 'other'"),
         ([NAME, "--board", "localmaxxing", "--verified"], 2, "no canonical prompt was asked"),
     ],
@@ -670,13 +733,66 @@ def test_wrong_usage_is_told(root: Path, args: list[str], code: int, words: str)
     assert "Traceback" not in done.stderr
 
 
-def test_a_recipes_folder_and_a_bundle_can_be_named(root: Path, board: BoardServer) -> None:
-    measured(root, baseline=False)
-    env = {"LMX_API_KEY": KEY, "RECIPEGEN_LOCALMAXXING_URL": board.url}
-    (root / "MANIFEST.json").write_text("{}")  # an unpacked bundle is a repository with one recipe
-    for target in (root / "recipes" / NAME, root):
-        done = real(root, "submit", str(target), "--board", "localmaxxing", "--again", env=env)
-        assert done.returncode == 0, done.stderr
-    assert len(board.rows) == 2
-    assert (root.parent / "repo.submission" / "localmaxxing-receipts.jsonl").is_file()
-    assert not (root / "recipes" / NAME / "submission").exists()
+def test_a_stale_kit_is_something_to_look_at(bundles: tuple[Path, Path, Path]) -> None:
+    repository = bundles[0] / "recipes" / bundle_factory.NAME
+    assert "look at: the kit" not in command(repository, "--preflight").text
+    (repository / "Dockerfile").write_text("FROM elsewhere\n")
+    done = command(repository, "--preflight")
+    assert "would take it" in done.text
+    assert f"look at: the kit of {bundle_factory.NAME} is not as its recipe says: " in done.text
+
+
+def command(target: Path, *args: str) -> Outcome:
+    """`recipegen submit TARGET --board localmaxxing ARGS`."""
+    done: Result = CliRunner().invoke(submit_command, [str(target), "--board", "localmaxxing", *args])
+    if isinstance(done.exception, RecipegenError):
+        return Outcome(done.exception.exit_code, f"{done.exception.message}\n{done.exception.hint}", done.stdout)
+    return Outcome(done.exit_code, done.output, done.stdout)
+
+
+@pytest.fixture
+def bundles(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A repository, its bundle packed, and the same unpacked elsewhere."""
+    repository, archive, folder = tmp_path / "mine", tmp_path / "x-bundle.tar.gz", tmp_path / "un" / "packed"
+    bundle = bundle_factory.made(bundle_factory.measured(repository))
+    folder.parent.mkdir()
+    write_bundle(bundle, archive)
+    write_folder(bundle, folder)
+    return repository, archive, folder
+
+
+def test_a_row_is_sent_once_from_its_repository_its_bundle_and_a_copy(
+    bundles: tuple[Path, Path, Path], board: BoardServer
+) -> None:
+    repository, archive, folder = bundles
+    done = command(archive)
+    assert done.code == 0, done.text
+    assert (archive.parent / "x-bundle.submission" / "localmaxxing-receipts.jsonl").is_file()
+    for target in (folder, archive, repository / "recipes" / bundle_factory.NAME):
+        again = command(target)
+        assert (again.code, len(board.rows)) == (1, 1)
+        assert "was accepted on" in again.text
+    assert command(folder, "--again").code == 0
+    assert (folder.parent / "packed.submission" / "localmaxxing-receipts.jsonl").is_file()
+
+
+@pytest.mark.parametrize("inner", ["", f"recipes/{bundle_factory.NAME}"])
+@pytest.mark.parametrize("args", [[], ["--preflight"]])
+def test_a_bundle_that_does_not_verify_is_not_sent(
+    bundles: tuple[Path, Path, Path], board: BoardServer, inner: str, args: list[str]
+) -> None:
+    folder = bundles[2]
+    report = next(folder.glob("recipes/*/results/*/*-dflash/*on.json"))
+    report.write_text(report.read_text().replace("100.", "999."))
+    done = command(folder / inner, *args)
+    assert done.code == 1
+    assert "does not verify: " in done.text
+    assert board.seen == []
+
+
+@pytest.mark.parametrize("target", ["nowhere.tar.gz", "no/where", "nowhere.tgz"])
+def test_a_file_that_is_not_there_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = command(Path(target))
+    assert done.code == 2
+    assert f"{target}: no such file" in done.text

@@ -143,3 +143,9 @@ def test_export_compose(root: Path) -> None:
     record = run("export", "14-local-model", "--format", "compose", "--root", root)
     assert record.returncode == 2
     assert "is a record" in record.stderr
+
+
+def test_strict_does_not_call_a_record_a_recipe(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("model: /data/some-model\ncontainer: x/y:1\nruntime: vllm\n", encoding="utf-8")
+    assert run("import", tmp_path / "r.yaml", "--name", "lax", "--root", root).returncode == 0
+    assert run("import", tmp_path / "r.yaml", "--name", "strict", "--strict", "--root", root).returncode == 1

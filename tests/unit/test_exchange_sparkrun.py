@@ -179,7 +179,7 @@ def test_what_has_no_place_is_listed_by_name() -> None:
         "env.HF_TOKEN", "env.NESTED", "engine.env.BAD-NAME", "nodes", "{linear_backend}",
     }  # fmt: skip
     assert lost_names(found, runs=False) == {"defaults.never_used"}
-    assert recipe_data(found)["hardware"] == "dgx-spark-x2"
+    assert recipe_data(found)["hardware"] == "dgx-spark-x4"  # the smallest that holds its machines
     assert any("--brand-new-switch is not a flag" in note for note in found.report.notes)
     assert any("HF_HOME" in note for note in found.report.notes)
 
@@ -396,7 +396,9 @@ def test_an_unquoted_truth_value_is_told() -> None:
     [
         ({}, "dgx-spark"),
         ({"min_nodes": 2}, "dgx-spark-x2"),
+        ({"min_nodes": 3}, "dgx-spark-x4"),
         ({"min_nodes": 4}, "dgx-spark-x4"),
+        ({"min_nodes": 9}, "dgx-spark-x4"),
         ({"cluster_only": "true"}, "dgx-spark-x2"),
         ({"solo_only": "true", "defaults": "{tensor_parallel: 2}"}, "dgx-spark"),
         ({"max_nodes": 1, "defaults": "{tensor_parallel: 2}"}, "dgx-spark"),
@@ -408,26 +410,30 @@ def test_hardware_follows_from_nodes_and_ranks(fields: dict[str, Any], hardware:
     assert recipe_data(with_command("vllm serve {model}", **fields))["hardware"] == hardware
 
 
-def test_the_reports_own_words_are_not_taken_for_a_secret() -> None:
-    found = sparkrun(
-        """
-        model: a/Model
-        runtime: vllm
-        container: image:1
-        env: {MY_TOKEN_PATH_KEY: "${HOME}/x", TOKENIZER_KEY: true}
-        defaults: {my_odd_key: 5}
-        """
-    )
-    notes = found.report.notes
-    assert "defaults.my_odd_key: not a flag that recipegen knows; taken for --my-odd-key" in notes
-    assert any(note.startswith("--my-odd-key is not a flag") for note in notes)
-    assert "env.TOKENIZER_KEY: true without quotes reaches the server as True" in notes
-    assert not any("<hidden>" in note for note in notes)
-
-
 def test_a_value_in_a_note_is_still_looked_at() -> None:
-    token = "hf_" + "a1B2" * 8
-    found = import_text(f"docker run -v /x/{token}:/root/.cache/huggingface vllm/vllm-openai a/B", Path("x.sh"))
-    (note,) = [note for note in found.report.notes if "hub's cache" in note]
-    assert token not in note
-    assert "<hidden>" in note
+    line = "docker run -v /x/password=swordfish9:/root/.cache/huggingface vllm/vllm-openai --model a/B"
+    (note,) = [note for note in import_text(line, Path("x.sh")).report.notes if "hub's cache" in note]
+    assert "swordfish9" not in note
+    assert note.endswith("the hub's cache, which run.models: hf-cache mounts")
+
+
+@pytest.mark.parametrize(("value", "on"), [('"1"', True), ("1", True), ("true", True), ('"no"', False), ('"0"', False)])
+def test_a_switch_among_the_defaults_is_read_as_sparkrun_does(value: str, on: bool) -> None:
+    found = sparkrun(f"model: a/b\ncontainer: x/y:1\nruntime: vllm\ndefaults: {{enforce_eager: {value}}}\n")
+    assert flags_of(found) == {"enforce-eager": on}
+
+
+def test_a_note_keeps_its_own_words() -> None:
+    text = "model: a/b\ncontainer: x/y:1\nruntime: vllm\ndefaults: {my_api_key_file: x}\nenv: {A_TOKENIZER: $HOME}\n"
+    notes = sparkrun(text).report.notes
+    assert (
+        "env.A_TOKENIZER: kept as it is written; sparkrun puts in the variable HOME of the machine that steers" in notes
+    )
+    assert not any("<hidden>" in note for note in notes), notes
+
+
+def test_what_sparkruns_runtime_brings_along_is_told() -> None:
+    text = "model: a/b\ncontainer: x/y:1\nruntime: vllm-ray\nmin_nodes: 2\ncommand: vllm serve {model}\n"
+    found = sparkrun(text)
+    assert "distributed-executor-backend: ray" in lost(found, "runtime").why
+    assert any("--shm-size 10.24gb" in note for note in found.report.notes)

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from recipegen.errors import CheckFailed, EnvironmentLacks, RecipegenError
-from recipegen.hub.scan import PIECE, scan
+from recipegen.hub.scan import scan
 from recipegen.hub.selection import select
 from recipegen.hub.upload import Published, look_through, publish
+from recipegen.results.leaks import PIECE
 from recipegen.results.scrub import Identity
 from tests.support.hub_session import hub_env, hub_in_process
 from tests.support.hub_stand_in import SHA, TOKEN, Dataset, HubStandIn, HubWorld

@@ -360,6 +360,17 @@ def test_child_env_puts_extras_over_our_own(monkeypatch: pytest.MonkeyPatch) -> 
     assert os.environ["ONE"] == "1"
 
 
+@pytest.mark.parametrize("name", ["LMX_API_KEY", "LOCALMAXXING_API_KEY"])
+def test_no_child_gets_the_key_of_a_board(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "bhk_0123456789abcdef")
+    monkeypatch.setenv("HF_TOKEN", "needed")
+    assert name not in proc.child_env({"ONE": "2"})
+    done = proc.run(["env"])  # by default, too
+    assert f"{name}=" not in done.stdout
+    assert "HF_TOKEN=needed" in done.stdout
+    assert "***" in proc.redact("says bhk_0123456789abcdef")
+
+
 @pytest.mark.parametrize("piece", [1, 7, 64, 1000])
 def test_a_text_in_pieces_loses_the_same_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     monkeypatch.setattr(proc, "_PIECE", piece)

@@ -11,7 +11,6 @@ from recipegen.errors import RecipegenError, SpecError
 from recipegen.publish.compare import Figure, compare_sides
 from recipegen.publish.sides import find_side
 from recipegen.reproduction import (
-    FILE,
     TOLERANCE,
     Reproduction,
     as_data,
@@ -21,6 +20,7 @@ from recipegen.reproduction import (
     reproduction_of,
     write_reproduction,
 )
+from recipegen.results.store import REPRODUCTION
 from tests.unit.test_compare import CODE, FAST, NAME, PROSE, SLOW, add_run, made, root
 
 __all__ = ["made", "root"]  # the fixtures
@@ -99,10 +99,10 @@ def test_the_page_holds_every_reproduction_newest_first(root: Path) -> None:
 def test_a_file_that_is_none_is_named(root: Path) -> None:
     recipe, run = root / "recipes" / NAME, add_run(root)
     for text in ("{", "[]", json.dumps({"format": "recipegen-reproduction/9"})):
-        (run / FILE).write_text(text)
+        (run / REPRODUCTION).write_text(text)
         with pytest.raises(SpecError) as caught:
             load_reproductions(recipe)
-        assert caught.value.problems[0].where.file == run / FILE
+        assert caught.value.problems[0].where.file == run / REPRODUCTION
 
 
 def test_nothing_measured_again_is_an_error(root: Path) -> None:

@@ -107,11 +107,10 @@ def test_a_trial_is_checked_like_any_variant(workspace: Workspace, trial: Trial)
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--set", "max-num-seqs=2"], "--set changes one variant"),
+        (["--set", "max-num-seqs=2"], "--set, --unset and --set-env change one variant"),
         (["--set", "=2", "--variant", "ar"], "'=2' is not FLAG=VALUE"),
         (["--set-env", "X", "--variant", "ar"], "a variable needs a value"),
         (["--ab", "3", "--variant", "ar"], "--ab takes two variants in turn"),
-        (["--ab", "3", "--variant", "ar", "--set", "max-num-seqs=2", "--resume"], "cannot be resumed"),
         (["--set", "x=1", "--variant", "ar", "--base-url", "http://127.0.0.1:1"], "cannot be changed"),
         (["--set", "x=[", "--variant", "ar"], "not valid YAML"),
     ],

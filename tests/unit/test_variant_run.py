@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,8 @@ from recipegen.bench import variant as variant_run
 from recipegen.bench.display import Display
 from recipegen.bench.resume import earlier_run, in_order, require_same_server, run_identity
 from recipegen.bench.session import Request, measure_in_turn
-from recipegen.bench.variant import measure_variant
+from recipegen.bench.variant import measure_variant, unfinished_pair
+from recipegen.bench.verified import Prompt
 from recipegen.errors import MeasurementFailed
 from recipegen.results.store import RunWriter, load_run, new_run
 from recipegen.runners.plan import HostOptions
@@ -39,7 +41,7 @@ class Told(Display):
 def request(folder: Path, **other: Any) -> Any:
     fields = {
         "spec": SPEC, "folder": folder, "variants": ("ar",), "cells": dict.fromkeys(SPEC.variants, SPEC.cells()),
-        "base_image": None, "resume": True, "pair": None, "options": HostOptions(runner="docker"),
+        "base_image": None, "resume": True, "pair": None, "prompt": None, "options": HostOptions(runner="docker"),
     }  # fmt: skip
     return SimpleNamespace(**{**fields, **other})
 
@@ -123,6 +125,7 @@ def test_the_newest_run_of_an_identity_is_found(tmp_path: Path) -> None:
         ({}, {"base_image": "other"}, "sha256:1"),
         ({}, {"options": HostOptions(runner="endpoint", base_url="http://127.0.0.1:1")}, "sha256:1"),
         ({}, {"cells": {"ar": CELLS[:1]}}, "sha256:1"),
+        ({}, {"prompt": Prompt("code-v1", "text", "0" * 64, 256)}, "sha256:1"),
     ],
 )
 def test_another_configuration_or_host_has_another_identity(
@@ -190,8 +193,9 @@ class Box:
         self.tries.append(planned.id)
         now = self.fate.get(planned.id, ["done"])
         what = now.pop(0) if len(now) > 1 else now[0]
-        self.up = what != "kills"
-        done = {**cell(planned.id, "done" if what == "done" else "failed"), "error": None if what == "done" else "why"}
+        self.up = what not in ("kills", "ends")
+        good = what in ("done", "ends")
+        done = {**cell(planned.id, "done" if good else "failed"), "error": None if good else "why"}
         writer.add_cell(done)  # type: ignore[arg-type]
         return done
 
@@ -293,6 +297,38 @@ def test_a_server_that_is_not_ours_is_not_started_again(run: Any) -> None:
     assert (outcome.status, box.starts) == ("partial", 1)
     assert "nothing listens at http://127.0.0.1:1 any more" in outcome.error
     assert statuses(outcome) == ["done", "failed", "-"]
+
+
+def test_a_server_that_ends_after_its_last_cell_is_started_once_more_to_be_asked(run: Any) -> None:
+    outcome, box, notes = run({CELLS[2].id: ("ends",)})
+    assert (outcome.status, statuses(outcome), box.starts) == ("complete", ["done"] * 3, 2)
+    assert box.asked == ["before", "after"]
+    assert any("starting its server again for what is asked after the cells" in note for note in notes)
+    there, box, _ = run({CELLS[2].id: ("ends",)}, runner="endpoint")
+    # Nobody can say whether it still answered rightly: not complete, so that --resume asks it.
+    assert (there.status, box.asked) == ("partial", ["before"])
+    assert "nothing listens" in there.error
+
+
+def test_an_interrupted_measurement_in_turn_is_gone_on_with(run: Any, tmp_path: Path) -> None:
+    options = HostOptions(runner="docker")
+    asked = Request(SPEC, tmp_path, ("ar", "dflash"), dict.fromkeys(("ar", "dflash"), CELLS[:1]), options, "k", "s",
+                    machine="here", resume=True)  # fmt: skip
+    told = Told()
+    run({})  # a run outside of any pair, and what measuring is replaced with
+    assert unfinished_pair(asked, 2) is None
+    pair = {"id": "20261121T000000Z", "round": 1, "rounds": 2}
+    corpora = dict.fromkeys(SPEC.bench.corpora)
+    measure_variant(replace(asked, pair=pair), "ar", ["llama-benchy"], corpora, told)  # type: ignore[arg-type]
+    assert unfinished_pair(asked, 2) == pair["id"]
+    assert unfinished_pair(asked, 3) is None
+    assert unfinished_pair(replace(asked, cells=dict.fromkeys(("ar", "dflash"), CELLS[1:2])), 2) is None
+    for turn in (1, 2):
+        for variant in ("ar", "dflash"):
+            now = replace(asked, pair={**pair, "round": turn})
+            measure_variant(now, variant, ["llama-benchy"], corpora, told)  # type: ignore[arg-type]
+    assert unfinished_pair(asked, 2) is None
+    assert sum("measured already" in note for note in told.notes) == 1
 
 
 def test_resume_measures_what_is_left_and_nothing_twice(run: Any) -> None:

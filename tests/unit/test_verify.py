@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import recipegen.verify.contents
 import recipegen.verify.whole
 from recipegen import __version__
+from recipegen.boards import all_boards
 from recipegen.bundle.layout import NoBundle
 from recipegen.bundle.make import write_folder
 from recipegen.bundle.manifest import Listed, manifest_of
@@ -87,6 +89,12 @@ def relist(folder: Path, version: str = __version__) -> None:
         for path in files
     ]
     (folder / "MANIFEST.json").write_bytes(replace(manifest_of(NAME, lines), recipegen=version).raw())
+
+
+def edit_claim(folder: Path, version: str) -> None:
+    """Another version of recipegen made the bundle."""
+    claim = folder / "claim.json"
+    claim.write_text(claim.read_text().replace(f'"bundle": "{__version__}"', f'"bundle": "{version}"'))
 
 
 def test_a_good_bundle_passes_in_every_point(packed: Path, unpacked: Path) -> None:
@@ -358,8 +366,7 @@ def test_another_versions_wording_is_not_called_a_lie(folder: Path) -> None:
     text = (folder / "README.md").read_text().replace("## Figures", "## The figures")
     (folder / "README.md").write_text(text)
     relist(folder)
-    claim = folder / "claim.json"
-    claim.write_text(claim.read_text().replace(f'"bundle": "{__version__}"', '"bundle": "0.0.9"'))
+    edit_claim(folder, "0.0.9")
     relist(folder, "0.0.9")
     outcome = verify_bundle(folder)
     assert failures(outcome) == []
@@ -375,6 +382,9 @@ class Board:
     """A leaderboard that looks at the recipe."""
 
     name = "fake"
+
+    def files(self, evidence: Evidence) -> dict[str, bytes]:
+        return {"payload.json": b"{}"}
 
     def check(self, files: dict[str, bytes], evidence: Evidence) -> list[Check]:
         good = json.loads(files["payload.json"])["contextLength"] == 262144
@@ -394,12 +404,13 @@ def test_payloads_are_held_against_recipe_and_reports(
     folder: Path, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any], wrong: set[str]
 ) -> None:
     monkeypatch.setattr(recipegen.verify.whole, "all_boards", lambda: {"fake": Board()})
+    monkeypatch.setattr(recipegen.verify.contents, "all_boards", lambda: {**all_boards(), "fake": Board()})
     payload = {"promptTokens": 2048, "outputTokens": 128, "contextLength": 262144, **body}
     (folder / "boards" / "fake").mkdir(parents=True)
     (folder / "boards" / "fake" / "payload.json").write_text(json.dumps(payload))
     relist(folder)
     outcome = verify_bundle(folder)
-    assert {check.id for check in failures(outcome)} - {"page"} == wrong
+    assert {check.id for check in failures(outcome)} - {"page"} == wrong, failures(outcome)
     assert "figure-tokSOut" in {check.id for check in outcome.checks}
 
 

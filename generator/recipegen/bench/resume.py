@@ -44,6 +44,7 @@ def run_identity(request: Request, variant: str, record: RunRecord, runs_on: str
         "cells": [bench_command(request.spec, cell).recorded() for cell in cells],
         "pair": record.get("pair"),
         "trial": record.get("trial"),
+        "prompt": request.prompt.sha256 if request.prompt else None,
     }
     return sha256_bytes(json.dumps(content, sort_keys=True).encode())
 

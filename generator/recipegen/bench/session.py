@@ -12,10 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipegen.bench.variant import measure_variant
+from recipegen.bench.variant import RunOutcome, measure_variant, unfinished_pair
 from recipegen.engines.benchy import PROGRAM
 from recipegen.errors import EnvironmentLacks, RecipegenError
-from recipegen.results.store import RunStatus
 from recipegen.runners.plan import HostOptions, plan_server, require_models
 
 if TYPE_CHECKING:
@@ -62,17 +61,6 @@ class Request:
     prompt: Prompt | None = None
 
 
-@dataclass(frozen=True)
-class RunOutcome:
-    """What became of one variant; `quality` is the verdict of the quality gate, None where nothing was asked."""
-
-    variant: str
-    folder: Path
-    status: RunStatus
-    error: str | None
-    quality: str | None = None
-
-
 def choose_cells(
     spec: Spec, wanted: tuple[str, ...], runs: int | None, planned: tuple[PlannedCell, ...] | None = None
 ) -> tuple[PlannedCell, ...]:
@@ -117,7 +105,7 @@ def benchy_program(version: str) -> list[str]:
 
 
 def measure(request: Request, display: Display) -> list[RunOutcome]:
-    """Measure every variant; one that fails does not keep the next from being measured.
+    """Measure every variant; one whose server or cells fail does not keep the next from being measured.
 
     Raises:
         KeyboardInterrupt: after what was started is down and what was measured is recorded.
@@ -138,9 +126,11 @@ def measure(request: Request, display: Display) -> list[RunOutcome]:
 def measure_in_turn(request: Request, rounds: int, display: Display) -> list[RunOutcome]:
     """Measure two variants A B, B A, A B …: what drifts on the machine meets both alike.
 
-    Each round is a run of its own for either variant; their records carry the same pair and the round's number.
+    Each round is a run of its own for either variant; their records carry the same pair and the round's number. With
+    `request.resume`, the newest pair of this very configuration that is not whole is gone on with.
     """
-    pair = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    pair = unfinished_pair(request, rounds) if request.resume else None
+    pair = pair or datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     outcomes = []
     for number in range(1, rounds + 1):
         order = request.variants if number % 2 else request.variants[::-1]

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from recipegen.bench.measured import measure_cell
 from recipegen.bench.resume import earlier_run, in_order, require_same_server, resumed_writer, run_identity
@@ -18,6 +20,9 @@ from recipegen.results.store import (
     RunRecord,
     RunStatus,
     RunWriter,
+    done_cells,
+    iter_runs,
+    load_run,
     new_run,
     quality_of,
     status_of,
@@ -30,8 +35,19 @@ if TYPE_CHECKING:
     from recipegen.bench.display import Display
     from recipegen.bench.gate import QualityGate
     from recipegen.bench.guard import MemoryGuard
-    from recipegen.bench.session import Request, RunOutcome
+    from recipegen.bench.session import Request
     from recipegen.spec.completed import PlannedCell
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What became of one variant; `quality` is the verdict of the quality gate, None where nothing was asked."""
+
+    variant: str
+    folder: Path
+    status: RunStatus
+    error: str | None
+    quality: str | None = None
 
 
 def measure_variant(
@@ -47,8 +63,6 @@ def measure_variant(
         KeyboardInterrupt: after the server is down and what was measured is recorded.
         RecipegenError: nothing could be started.
     """
-    from recipegen.bench.session import RunOutcome
-
     record = _new_record(request, variant)
     earlier = earlier_run(request.folder, record["identity"]) if request.resume else None
     if earlier is not None and earlier[1]["status"] == "complete" and request.options.runner != "endpoint":
@@ -75,11 +89,29 @@ def measure_variant(
         raise
     finally:
         status = status or status_of(writer.record["cells"], {cell.id for cell in request.cells[variant]})
-        if status == "complete" and run.unverified:
+        if status == "complete" and not run.whole:
             status = "partial"
         writer.finish(status, error)
         display.close()
     return RunOutcome(variant, writer.folder, status, error, quality_of(writer.record))
+
+
+def unfinished_pair(request: Request, rounds: int) -> str | None:
+    """The newest measurement in turn of this very configuration that is not whole; its id, None where there is none."""
+    turns: dict[str, tuple[dict[str, Any], str, str | None]] = {}
+    whole: Counter[str] = Counter()
+    for folder in iter_runs(request.folder):
+        record = load_run(folder)
+        pair = record.get("pair") or {}
+        if pair.get("rounds") == rounds and record["variant"] in request.variants:
+            turns[str(pair["id"])] = pair, record["variant"], record.get("identity")
+            whole[str(pair["id"])] += record["status"] == "complete"
+    for name in sorted(turns, reverse=True):
+        pair, variant, identity = turns[name]
+        same = _new_record(replace(request, pair=pair), variant)["identity"] == identity
+        if same and whole[name] < rounds * len(request.variants):
+            return name
+    return None
 
 
 def _new_record(request: Request, variant: str) -> RunRecord:
@@ -132,12 +164,14 @@ class _Run:
         self._left = in_order(request.cells[variant], writer.record)
         self._attempts: Counter[str] = Counter()
         self._gate: QualityGate | None = None
+        self._closed = False
         self.guarded: str | None = None
 
     def measure(self) -> str | None:
         """Measure every cell that is left, on a new server after one that ended.
 
-        Every end of a server costs a cell one of its attempts, so that this ends.
+        Every end of a server costs a cell one of its attempts, so that this ends. What is asked after the cells is
+        asked of one more server, where the last one ended before.
 
         Returns:
             What went wrong with single cells; None when nothing did.
@@ -146,24 +180,34 @@ class _Run:
             MeasurementFailed: a server did not get ready, ran low on memory, or is not ours to start again.
         """
         self._display.start(self._left)
-        first = True
-        while self._left or first:
-            if not first:
-                self._writer.keep_log()
-                self._display.note(f"{self._plan.title}: starting its server again for {len(self._left)} cells")
-            self._on_one_server()
-            first = False
+        self._on_one_server()
+        while self._left:
+            self._start_again(f"{len(self._left)} cells")
+        if not self._closed and done_cells(self._writer.record):
+            self._start_again("what is asked after the cells")
         judge_run(self._request.spec, self._writer, self._display)
         failed = [cell["id"] for cell in self._writer.record["cells"] if cell["status"] == "failed"]
         if failed:
             return f"cells failed: {', '.join(failed)}"
         return f"the canonical prompt gave nothing to verify: {self.unverified[0]}" if self.unverified else None
 
+    def _start_again(self, what: str) -> None:
+        self._writer.keep_log()
+        self._display.note(f"{self._plan.title}: starting its server again for {what}")
+        self._on_one_server()
+
+    @property
+    def whole(self) -> bool:
+        """Whether all was asked that stands around the cells, and a canonical prompt gave what it should."""
+        return self._closed and not self.unverified
+
     @property
     def unverified(self) -> list[str]:
-        """What is wrong with the answers to a canonical prompt; empty where all is well or none was asked."""
-        found = self._writer.record.get("verified") if self._request.prompt is not None else None
-        return list(found["problems"]) if found else []
+        """What is wrong with the answers to a canonical prompt; empty where all is well or none is to be asked."""
+        if self._request.prompt is None:
+            return []
+        found = self._writer.record.get("verified")
+        return list(found["problems"]) if found else ["it was not asked: the server ended before"]
 
     def _on_one_server(self) -> None:
         from recipegen.bench.cell import clean_log
@@ -184,6 +228,7 @@ class _Run:
                     take_capture(self._request, self._request.prompt, self._plan, self._writer, self._display)
                 if self._gate is not None:
                     self._gate.after()
+                self._closed = True
         finally:
             if guard is not None:
                 self.guarded = guard.text
@@ -260,7 +305,7 @@ class _Run:
     def _server_gone(self, server: Server, guard: MemoryGuard | None) -> None:
         if guard is not None and guard.text:
             raise MeasurementFailed(guard.text)  # another start would take the same memory
-        if self._left and self._request.options.runner == "endpoint":
+        if self._request.options.runner == "endpoint":
             raise MeasurementFailed(
                 f"nothing listens at {self._plan.base_url} any more",
                 hint="start the server again, then the same command with --resume",

@@ -120,8 +120,8 @@ def _same(claimed: Any, found: Any) -> bool:
 
 
 def _contains(found: Any, claimed: Any) -> bool:
-    """Whether a version is the recorded one, with or without the image after it."""
-    return isinstance(claimed, str) and claimed.partition(" ")[0] == str(found).partition(" ")[0]
+    """Whether a version is the recorded one, with all that is known of the image after it or without any."""
+    return isinstance(claimed, str) and claimed in (str(found), str(found).partition(" ")[0])
 
 
 def _leaves(value: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:

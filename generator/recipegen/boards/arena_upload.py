@@ -69,17 +69,22 @@ def exchange(refresh: Secret) -> Account:
     return Account(Secret(token, f"the exchange at {host}"), user, bucket)
 
 
+def storage_address() -> str:
+    """The root of the board's storage, where files go."""
+    return board_address(os.environ.get(STORAGE_VARIABLE) or STORAGE_URL, STORAGE_VARIABLE)
+
+
 def upload(account: Account, submission: str, files: Mapping[str, bytes], tell: Callable[[str], None]) -> str:
     """Each file into its folder of the board's storage; a file that is there already is replaced.
 
     Returns:
-        The address of the storage, for the receipt.
+        The address within the storage, for the user.
 
     Raises:
         MeasurementFailed: one was not taken; with the same submission id all can be sent again.
         EnvironmentLacks: the account may not write there, or the host cannot be reached.
     """
-    root = board_address(os.environ.get(STORAGE_VARIABLE) or STORAGE_URL, STORAGE_VARIABLE)
+    root = storage_address()
     address = f"{root}/v0/b/{path_part(account.bucket)}/o"
     for name, content in files.items():
         place = f"submissions/{account.user}/{submission}/{FOLDERS[name]}/{name}"

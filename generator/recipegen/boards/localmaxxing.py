@@ -23,6 +23,7 @@ from recipegen.boards.verified_entry import judge_capture, read_capture, verifie
 from recipegen.claims import Check
 from recipegen.errors import CheckFailed, RecipegenError
 from recipegen.evidence import Evidence, find_evidence
+from recipegen.proc import BOARD_KEYS
 
 if TYPE_CHECKING:
     from recipegen.workspace import Workspace
@@ -32,7 +33,6 @@ URL_VARIABLE = "RECIPEGEN_LOCALMAXXING_URL"
 """Another address of the board, for tests against a server of one's own."""
 PATH = "/api/speed-tests"
 DRY_RUN_PATH = "/api/speed-tests/dry-run"
-KEY_VARIABLES = ("LMX_API_KEY", "LOCALMAXXING_API_KEY")
 MOST_WAITS = 5
 _ECHOED = ("id", "status", "hfId", "tokSOut", "tokSPrefill", "tokSTotal", "ttftMs", "peakVramGb", "verifiedRun")
 PAYLOAD, SOURCE = "payload.json", "source.json"
@@ -99,30 +99,30 @@ class LocalMaxxing(Board):
             )
         root = board_address(os.environ.get(URL_VARIABLE) or URL, URL_VARIABLE)
         if not (how.again or how.dry_run):
-            receipts.require_unsent(entry.identity)
+            receipts.require_unsent(entry.identity, root)
         key = self._key(how)
-        looked = self._dry_run(root, key, entry.body, how)
+        patience = _Patience(how)
+        looked = self._dry_run(root, key, entry.body, how, patience)
         if how.dry_run:
             return looked
         with receipts.locked():
             if not how.again:
-                receipts.require_unsent(entry.identity)  # another process may have been quicker
-            return self._send(root, key, entry, receipts, how)
+                receipts.require_unsent(entry.identity, root)  # another process may have been quicker
+            return self._send(root, key, entry, receipts, how, patience)
 
     def _key(self, how: Sending) -> Secret:
         files = [config_file("recipegen", "localmaxxing.key")]
-        return find_secret("LocalMaxxing key", KEY_VARIABLES, files, given=how.token_file)
+        return find_secret("LocalMaxxing key", BOARD_KEYS, files, given=how.token_file)
 
-    def _dry_run(self, root: str, key: Secret, body: Mapping[str, Any], how: Sending) -> Submitted:
+    def _dry_run(self, root: str, key: Secret, body: Mapping[str, Any], how: Sending, patience: _Patience) -> Submitted:
         host = urlsplit(root).netloc
-        waited = 0.0
-        for _ in range(MOST_WAITS):
+        while True:
             try:
                 reply = post(f"{root}{DRY_RUN_PATH}", _wire(body), secret=key)
             except Ambiguous as error:
                 raise Ambiguous(f"dry run: {error.message}", hint="nothing was stored: try again") from None
             found = meaning(reply, host, real=False)
-            if found.wait_s is None or not (waited := _waited(found, waited, how)):
+            if not patience.waited(found):
                 break
         if found.state != "accepted":
             raise RecipegenError(f"dry run: {found.message}", hint=found.hint, exit_code=found.exit_code)
@@ -144,28 +144,31 @@ class LocalMaxxing(Board):
         how.tell(f"dry run: {host} understands every field as it was sent")
         return Submitted(self.name, "dry-run", facts={"endpoint": f"{root}{DRY_RUN_PATH}", "verification": said})
 
-    def _send(self, root: str, key: Secret, entry: Entry, receipts: Receipts, how: Sending) -> Submitted:
+    def _send(
+        self, root: str, key: Secret, entry: Entry, receipts: Receipts, how: Sending, patience: _Patience
+    ) -> Submitted:
         assert entry.body is not None, "looked at before"
         endpoint, host = f"{root}{PATH}", urlsplit(root).netloc
-        waited = 0.0
-        for _ in range(MOST_WAITS):
-            receipts.add("sending", entry.identity, endpoint=endpoint)
+        while True:
+            receipts.add("sending", entry.identity, endpoint)
             try:
                 reply = post(endpoint, _wire(entry.body), secret=key)
             except NotSent as error:
-                receipts.add("refused", entry.identity, why=error.message)
+                receipts.add("refused", entry.identity, endpoint, why=error.message)
                 raise
             except Ambiguous as error:
-                receipts.add("ambiguous", entry.identity, why=error.message)
+                receipts.add("ambiguous", entry.identity, endpoint, why=error.message)
                 raise Ambiguous(f"{error.message}: it may be stored or not", hint=_kept(receipts)) from None
             found = meaning(reply, host, real=True)
-            told = {"status": reply.status, "id": found.id, "echoed": _echoed(reply)}
+            echoed = _echoed(reply)
+            told = {"status": reply.status, "id": found.id, "echoed": echoed}
             if found.state != "accepted":
                 told["why"] = found.message
             else:
-                how.tell(f"{found.message} as {found.id}")  # first: a full disk must not cost the id
-            receipts.add(found.state, entry.identity, endpoint=endpoint, **told)
-            if found.wait_s is None or not (waited := _waited(found, waited, how)):
+                status = echoed.get("status", "not told")
+                how.tell(f"{found.message} as {found.id}, status {status}")  # first: a full disk must not cost the id
+            receipts.add(found.state, entry.identity, endpoint, **told)
+            if not patience.waited(found):
                 break
         if found.state == "ambiguous":
             raise Ambiguous(found.message, hint=_kept(receipts))
@@ -239,18 +242,21 @@ def _losses(evidence: Evidence, *, verified: bool) -> Iterator[str]:
     yield "the quality gate and the verdict on plausibility: in notes as text"
 
 
-def _waited(found: Meaning, waited: float, how: Sending) -> float:
-    """Waits as the board asks, where the user allows that long.
+class _Patience:
+    """How often and how long it may still be waited: one budget for the dry run and the POST."""
 
-    Returns:
-        Seconds waited in all; 0 when it would be too long.
-    """
-    assert found.wait_s is not None, "asked before"
-    if waited + found.wait_s > how.wait_s:
-        return 0.0
-    how.tell(f"{found.message}; waiting")
-    time.sleep(found.wait_s)
-    return waited + found.wait_s
+    def __init__(self, how: Sending) -> None:
+        self._how, self._left_s, self._waits = how, how.wait_s, MOST_WAITS
+
+    def waited(self, found: Meaning) -> bool:
+        """Waits as the board asks, where the user allows that long; an attempt follows every wait."""
+        if found.wait_s is None or found.wait_s > self._left_s or not self._waits:
+            return False
+        self._left_s -= found.wait_s
+        self._waits -= 1
+        self._how.tell(f"{found.message}; waiting")
+        time.sleep(found.wait_s)
+        return True
 
 
 def _echoed(reply: Reply) -> dict[str, Any]:

@@ -42,6 +42,24 @@ def read_body(raw: bytes) -> dict[str, Any]:
     return found
 
 
+_HYGIENE = tuple(
+    (rule, re.compile(pattern))
+    for rule, pattern in (
+        ("home-path", r"(?:^|[\s='\"(:,])(?:~|\$HOME|\$\{HOME\})/\S"),
+        (
+            "private-address",
+            r"(?i)(?<![\w:])(?:f[cd][0-9a-f]{2}|fe[89ab][0-9a-f])(?=:[0-9a-f:]*:)(?::[0-9a-f]{0,4}){2,7}(?!\w)",
+        ),
+        ("device", r"(?i)(?<![\w:-])[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}(?![\w:-])"),
+        ("device", r"(?i)\b(?:serial(?:[ _-]?(?:number|no\.?))?|s/n)\s*[:=#]\s*(?=\S*\d)[\w-]{4,}"),
+        ("device", r"(?i)\bGPU-[0-9a-f]{8}-[0-9a-f]{4}-"),
+        ("draft", r"\b(?:TBD|TODO|FIXME)\b"),
+    )
+)
+"""What the schema's lint does not look for, all of it an error: folders of an account, local IPv6 addresses, MAC
+addresses, serial numbers and UUIDs of cards, values of a draft."""
+
+
 def shape_problems(body: Mapping[str, Any], *, verified: bool = False) -> list[str]:
     """Every place at which a body is not as the schema wants, in words.
 
@@ -126,6 +144,7 @@ def hygiene_findings(body: Any, identity: Identity | None = None) -> list[tuple[
         for rule in schema()["x-hygiene-lint"]:
             if re.search(rule["pattern"], text):
                 found.append((str(rule["severity"]), f"{place}: {_WORDS[rule['id']]}"))
+        found += [("error", f"{place}: {_WORDS[rule]}") for rule, pattern in _HYGIENE if pattern.search(text)]
         if find_secret(text) or any(secret in text for secret in who.secrets):
             found.append(("error", f"{place}: {_WORDS['secret']}"))
         if who.found_in(text):
@@ -137,6 +156,8 @@ _WORDS = {
     "home-path": "holds a path of somebody's home folder",
     "absolute-path": "holds an absolute path",
     "private-address": "holds a private network address",
+    "device": "holds the address or the serial number of a device",
+    "draft": "holds a word that only a draft has",
     "secret": "holds what looks like a key",
     "credential-flag": "holds the value of a flag that takes a key",
 }

@@ -19,7 +19,7 @@ from recipegen.boards.arena_files import (
     metadata,
     scheduled,
 )
-from recipegen.boards.arena_upload import exchange, submission_id, upload
+from recipegen.boards.arena_upload import exchange, storage_address, submission_id, upload
 from recipegen.boards.base import Board, Preflight, Sending, Submitted
 from recipegen.boards.credentials import config_file, find_secret
 from recipegen.boards.receipts import Receipts
@@ -113,10 +113,11 @@ class SparkArena(Board):
             how.tell("its own tool sends such files after it has measured; `--upload` sends these")
             return Submitted(self.name, "written", folder=str(folder))
         identity = {"kind": "run", "run": evidence.place, "csv_sha256": sha256_bytes(files[CSV])}
+        storage = storage_address()
         with receipts.locked():
-            earlier = [step for step in receipts.entries() if step.get("entry") == identity]
+            earlier = receipts.steps(identity, storage)
             if not how.again and any(step.get("state") == "accepted" for step in earlier):
-                receipts.require_unsent(identity)
+                receipts.require_unsent(identity, storage)
             # One id for every try of the same files: what an earlier try left is replaced, not doubled.
             given = [step["id"] for step in earlier if isinstance(step.get("id"), str)]
             submission = given[-1] if given and not how.again else submission_id()
@@ -124,19 +125,20 @@ class SparkArena(Board):
                 "refresh token of Spark Arena", (), [config_file("sparkrun", "arena_token")], given=how.token_file
             )
             account = exchange(secret)
-            receipts.add("sending", identity, id=submission)
+            receipts.add("sending", identity, storage, id=submission)
             try:
                 endpoint = upload(account, submission, files, how.tell)
             except RecipegenError as error:
                 receipts.add(
                     "ambiguous" if isinstance(error, Ambiguous) else "refused",
                     identity,
+                    storage,
                     id=submission,
                     why=error.message,
                 )
                 error.hint = error.hint or f"the same command tries again, as {submission}: it replaces what is there"
                 raise
-            receipts.add("accepted", identity, id=submission, endpoint=endpoint)
+            receipts.add("accepted", identity, storage, id=submission)
         return Submitted(self.name, "accepted", submission, str(folder), {"endpoint": endpoint})
 
 

@@ -16,6 +16,7 @@ from recipegen.boards import all_boards
 from recipegen.bundle.archive import Member, folder_of, members, packed, tar_header
 from recipegen.bundle.chart import chart_svg
 from recipegen.bundle.claim import claim_of, claim_text
+from recipegen.bundle.contents import belongs_to_run
 from recipegen.bundle.doubts import Doubt, doubts_of
 from recipegen.bundle.layout import (
     BOARDS,
@@ -46,6 +47,7 @@ from recipegen.publish.index import build_index
 from recipegen.publish.results_page import build_results_page
 from recipegen.results.leaks import find_leak
 from recipegen.results.scrub import Identity, identity_here
+from recipegen.results.store import REPRODUCTION
 from recipegen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -102,6 +104,11 @@ def assemble(
     """
     from recipegen.render.kit import kit_sha256
 
+    if evidence.variant not in evidence.spec.variants:
+        raise CheckFailed(
+            f"{evidence.place} measured {evidence.variant!r}, which is no variant of {evidence.spec.name}",
+            hint="a trial makes no headline: make a variant of its flags, and measure that",
+        )
     kit = _kit(workspace, evidence)
     doubts = doubts_of(evidence, kit_sha256(kit))
     if doubts and not allow_doubtful:
@@ -174,7 +181,10 @@ def _run_files(evidence: Evidence) -> Iterator[Entry]:
             info = path.lstat()
             if not stat.S_ISREG(info.st_mode):
                 raise RecipegenError("is no plain file; a run's folder holds plain files only", where=Where(path))
-            if not path.name.startswith("."):
+            if not path.name.startswith(".") and path.name != REPRODUCTION:
+                if not belongs_to_run(side.record, path.name):
+                    message = f"{path.name} is no file of the run that lies there, so that it goes into no bundle"
+                    raise RecipegenError(message, where=Where(path), hint="put it elsewhere")
                 yield Entry(f"recipes/{side.spec.name}/{side.place}/{path.name}", path)
 
 

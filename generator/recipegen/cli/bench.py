@@ -18,7 +18,7 @@ from recipegen.results.store import RECORD
 from recipegen.workspace import Workspace, require_one_machine, variant_of
 
 if TYPE_CHECKING:
-    from recipegen.bench.session import RunOutcome
+    from recipegen.bench.variant import RunOutcome
     from recipegen.bench.verified import Prompt
     from recipegen.runners.plan import HostOptions
     from recipegen.spec.completed import PlannedCell, Spec
@@ -73,7 +73,11 @@ def chosen_host(runner: str | None, base_url: str | None, port: int | None, mode
     help="Variant to measure; repeatable. All that are meant to be measured by default.",
 )
 @click.option("--cell", "cells", metavar="TEXT", multiple=True, help="Only cells whose id holds this text; repeatable.")
-@click.option("--profile", metavar="P", help="Measure this set of cells: quick, headline, concurrency, longctx, …")
+@click.option(
+    "--profile",
+    metavar="P",
+    help="Measure this set of cells: quick, headline, concurrency, longctx, needle, spark-arena-v2, or your own.",
+)
 @click.option(
     "--prompts",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -154,9 +158,8 @@ def bench_command(
         workspace = workspace.trying(name, trial)
         spec = workspace.runnable(name)
         chosen_variants = (trial.of, trial.name) if rounds else (trial.name,)
-    if rounds is not None and (resume or len(chosen_variants) != 2):
-        message = "--ab takes two variants in turn: name both with --variant, or one and --set; it cannot be resumed"
-        raise click.UsageError(message)
+    if rounds is not None and len(chosen_variants) != 2:
+        raise click.UsageError("--ab takes two variants in turn: name both with --variant, or one and --set")
     warn_of_errors(workspace, name)
     if options.runner != "endpoint":
         require_one_machine(spec)
@@ -243,7 +246,9 @@ def _trial(
 
     trial = parse_trial(variants[0], flags, unset, env) if variants else None
     if trial is not None and len(variants) != 1:
-        raise click.UsageError(f"--set changes one variant: name it, as in --variant {variants[0]}")
+        raise click.UsageError(
+            f"--set, --unset and --set-env change one variant: name it, as in --variant {variants[0]}"
+        )
     return trial
 
 

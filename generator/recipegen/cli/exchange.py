@@ -86,7 +86,8 @@ def import_command(
         _write_index(workspace, quiet=as_json)
     if failed:
         raise SystemExit(max(error.exit_code for _, error in failed))
-    if strict and any(entry["affects_run"] for row in done for entry in row["not_translated"]):
+    lost = any(entry["affects_run"] for row in done for entry in row["not_translated"])
+    if strict and (lost or any(row["record"] for row in done)):
         raise SystemExit(EXIT_FINDINGS)
 
 

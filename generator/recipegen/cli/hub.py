@@ -44,7 +44,7 @@ def publish_command(
     Examples:
       recipegen publish qwen36-35b-dflash --to me/spark-results --dry-run
       recipegen publish qwen36-35b-dflash --to me/spark-results --create --private
-      recipegen publish qwen36-35b-dflash.tar.gz --to me/spark-results --revision july --json
+      recipegen publish qwen36-35b-dflash-bundle.tar.gz --to me/spark-results --revision july --json
     """
     from recipegen.hub.selection import select
     from recipegen.hub.upload import look_through, publish

@@ -13,7 +13,7 @@ import click
 from recipegen.cli import json_option, plain, root_option
 from recipegen.cli.bench import chosen_host, host_options, require_whole
 from recipegen.cli.kits import require_rendered
-from recipegen.errors import CheckFailed, RecipegenError
+from recipegen.errors import CheckFailed, RecipegenError, Where
 from recipegen.workspace import Workspace, require_one_machine, variant_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from recipegen.results.store import CellRecord
     from recipegen.spec.completed import PlannedCell, Spec
     from recipegen.trial import Trial
-    from recipegen.verify.repository import TakenIn
 
 
 @click.command("reproduce")
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     help="Where a bundle is unpacked and measured, a folder that is not there yet; ./<recipe>-reproduced by default.",
 )
 @click.option("--unverified", is_flag=True, help="Measure a bundle of which checks fail all the same.")
+@click.option("--trust-kit", is_flag=True, help="Build a bundle's kit that does not follow from its recipe.")
 @click.option("--run", "run", metavar="RUN", help="Run to repeat (a folder under results/); the table's by default.")
 @click.option("--variant", metavar="V", help="Variant to repeat; the headline by default.")
 @click.option("--published", is_flag=True, help="Hold it against the figures that others published, not against a run.")
@@ -53,6 +53,7 @@ def reproduce_command(
     target: str,
     into: Path | None,
     unverified: bool,
+    trust_kit: bool,
     run: str | None,
     variant: str | None,
     published: bool,
@@ -94,10 +95,13 @@ def reproduce_command(
 
     options = chosen_host(runner, base_url, port, models_dir)
     bundle = None
-    if _is_bundle(Path(target)):
-        if published or run or variant:
-            raise click.UsageError("a bundle has one reference: no --published, --run or --variant")
-        bundle = _taken_in(Path(target), into, unverified)
+    if _is_bundle(target):
+        if published or run or variant or root:
+            raise click.UsageError("a bundle is its own repository, with one reference: no --root, --published, --run")
+        from recipegen.verify.repository import take_in
+
+        bundle = take_in(Path(target), into, unverified=unverified, trust_kit=trust_kit)
+        click.echo(f"unpacked to {bundle.workspace.repository.root}", err=True)
         workspace, name, run, kit_sha256 = bundle.workspace, bundle.recipe, bundle.run, bundle.kit_sha256
     else:
         workspace, name = Workspace.open(root), target
@@ -151,20 +155,20 @@ def reproduce_command(
         raise CheckFailed(f"{name} was not reproduced", hint=f"{page} says what differs")
 
 
-def _is_bundle(path: Path) -> bool:
-    """Whether the word names a bundle rather than a recipe: a file, or a folder with a manifest."""
+def _is_bundle(target: str) -> bool:
+    """Whether the word names a bundle rather than a recipe: a file, or a folder with a manifest.
+
+    Raises:
+        RecipegenError: it is a path, and nothing is there.
+    """
     from recipegen.bundle.layout import MANIFEST
 
+    path = Path(target)
+    if target.endswith((".tar.gz", ".tgz")) or "/" in target:
+        if not path.exists():
+            raise RecipegenError("there is no such file", where=Where(path))
+        return True
     return path.is_file() or (path / MANIFEST).is_file()
-
-
-def _taken_in(path: Path, into: Path | None, unverified: bool) -> TakenIn:
-    from recipegen.verify.repository import take_in
-
-    name = path.name.partition(".")[0].removesuffix("-bundle")
-    taken = take_in(path, into or Path(f"{name}-reproduced"), unverified=unverified)
-    click.echo(f"unpacked to {taken.workspace.repository.root}", err=True)
-    return taken
 
 
 @dataclass(frozen=True)

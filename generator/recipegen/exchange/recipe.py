@@ -194,7 +194,8 @@ class _Making:
         if nodes not in sparks:
             counts = ", ".join(map(str, sorted(sparks)))
             self.report.lose("nodes", f"recipegen has profiles for {counts} machines", nodes)
-        return sparks.get(nodes) or sparks[max(count for count in sparks if count <= max(nodes, 1))]
+        # The smallest that holds so many; where none does, the largest.
+        return sparks[min((count for count in sparks if count >= nodes), default=max(sparks))]
 
     def image(self) -> dict[str, Any]:
         base = self.source.image
@@ -270,8 +271,9 @@ class _Making:
 
     def look_at_files(self) -> None:
         """Flags that name a file of the source's container."""
+        mounted = tuple(f"{target.rstrip('/')}/" for _, target, _ in self.source.box.volumes)
         for name, value in self.server.flags.items():
-            if isinstance(value, str) and _FILES.fullmatch(value):
+            if isinstance(value, str) and _FILES.fullmatch(value) and not value.startswith(mounted):
                 self.report.note(f"--{name}: {shown(value)} must be in the image; image.files brings a file into it")
 
 

@@ -113,6 +113,8 @@ def read_sparkrun(source: Source, document: Document) -> None:
     if isinstance(cache, dict):
         line = _line(document, "runtime_cache")
         source.report.lose("runtime_cache", "recipegen keeps one cache a recipe", cache, line, runs=False)
+    if not by_runner:
+        _runtime(source, data, document)
     _command(source, data, defaults, document)
     if source.image is None and "container" not in data:
         source.missing.append("The container image: the recipe leaves it to sparkrun.")
@@ -207,9 +209,21 @@ def _env(source: Source, data: Mapping[str, Any], document: Document) -> None:
             continue
         if isinstance(value, bool):
             source.report.note(f"env.{name}: {str(value).lower()} without quotes reaches the server as {value}")
-        if re.search(r"\$\{?\w", str(value)):
-            source.report.note(f"env.{name}: the dollar sign is kept as it is, no variable is put in")
         put_env(source, name, Word(str(value), line), f"env.{name}")
+        if name in source.env and (outside := re.search(r"\$\{?(\w+)", str(value))):
+            whose = f"sparkrun puts in the variable {outside[1]} of the machine that steers"
+            source.report.note(f"env.{name}: kept as it is written; {whose}")
+
+
+def _runtime(source: Source, data: Mapping[str, Any], document: Document) -> None:
+    """What sparkrun's runtimes bring along, and a recipe here says otherwise."""
+    if _text(data, "runtime") == "vllm-ray" and (source.nodes or 1) > 1:
+        why = "sparkrun lets Ray join the machines; add the flag distributed-executor-backend: ray where that is wanted"
+        source.report.lose("runtime", why, "vllm-ray", _line(document, "runtime"))
+    source.report.note(
+        "container: sparkrun's containers are privileged, on the host's network, with --shm-size 10.24gb; the kit's "
+        "are not, unless the recipe says so (run.network, run.shm_size)"
+    )
 
 
 def _nodes(source: Source, data: Mapping[str, Any], defaults: Mapping[str, Any], document: Document) -> None:
@@ -277,6 +291,9 @@ def _from_defaults(source: Source, defaults: dict[str, Any], document: Document)
         known = facts is None or name in facts.flags or name in facts.aliases
         if not known and name not in ("webui", "mmap", "chat-template"):
             source.report.note(f"defaults.{key}: not a flag that recipegen knows; taken for --{name}")
+        if facts is not None and name in facts.flags and facts.flags[name]["kind"] == "switch":
+            # sparkrun gives a switch without a value, unless the default says no in one of these ways.
+            value = str(value).strip().lower() not in ("", "0", "false", "no", "off", "none")
         if engine == "llama.cpp" and name == "flash-attn" and isinstance(value, bool):
             value = "on" if value else "off"
         if value is True:

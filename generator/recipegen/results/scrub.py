@@ -19,13 +19,34 @@ HIDDEN = "<hidden>"
 _SECRET_NAME = re.compile(r"[A-Z0-9]*(?:TOKEN|KEY|CREDENTIAL)S?|[A-Z0-9]*(?:SECRET|PASSWORD|PASSWD)S?")
 _PLAIN_VALUE = re.compile(r"|[0-9.]+|true|false|none|auto|\$\{\w+\}", re.IGNORECASE)
 """Values that are no secret whatever their name: `--max-num-batched-tokens 8192`, `${HF_TOKEN}`."""
+_OPEN_VALUE = r"(?![\s'\"]*(?:\$|<|\{|\*|(?:none|null|false|true|empty)\b))"
+"""What follows is no placeholder: `$OPENAI_API_KEY`, `<hidden>`, `***`."""
 _SECRET = re.compile(
     r"\bhf_[A-Za-z0-9]{20,}|\bbhk_[A-Za-z0-9_-]{8,}|\b[Bb]earer\s+(?=\S*\d)[A-Za-z0-9._~+/-]{8,}=*|\bsk-[A-Za-z0-9_-]{20,}"
     r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
+    r"|(?P<pem>-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----)"
+    r"|(?P<header>\b(?:[Aa]uthorization|AUTHORIZATION)['\"]?\s*[:=]\s*['\"]?(?:(?:[Bb]earer|BEARER|[Bb]asic|[Tt]oken)\s+)?"
+    rf"{_OPEN_VALUE})[A-Za-z0-9._~+/-]{{8,}}=*"
+    r"|(?P<option>(?<![\w-])--(?:[a-z]+[-_])*(?:api[-_]?key|token|password|secret)(?:=|\s+)['\"]?"
+    rf"{_OPEN_VALUE})(?!-)(?=\S*\d)[A-Za-z0-9._~+/-]{{8,}}=*"
+    r"|(?P<variable>\b(?:[A-Z0-9]+_)*(?:API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|TOKEN|SECRET|PASSWORD|PASSWD)"
+    rf"(?:=['\"]?|['\"]\s*:\s*['\"]|:\s*(?=\S*\d)){_OPEN_VALUE})[A-Za-z0-9][A-Za-z0-9._~+/-]{{7,}}=*"
 )
-"""Tokens that tell by their form: Hugging Face, BenchHub keys, HTTP, OpenAI-like, GitHub."""
-_BEGINNINGS = (r"_(?:(?<=\bhf_)|(?<=\bbhk_)|(?<=\bgh[pousr]_))", r"-(?<=\bsk-)", r"earer(?<=\b[Bb]earer)")
-"""What each such token begins with, for a quick look at much text before the slow one. They look backwards, because a
+"""Tokens that tell by their form (Hugging Face, BenchHub keys, HTTP, OpenAI-like, GitHub), private keys, and values
+that tell by the header, option or variable before them, which is a group of its own."""
+_BEGINNINGS = (
+    r"_(?:(?<=\bhf_)|(?<=\bbhk_)|(?<=\bgh[pousr]_))",
+    r"-(?:(?<=\bsk-)|-(?=[a-z_-]{0,40}(?:key|token|password|secret)))",
+    r"earer(?<=\b[Bb]earer)",
+    r"z(?<=[Aa]uthoriz)",
+    r"Z(?<=AUTHORIZ)",
+    r"PRIVATE KEY-----",
+    r"K(?:EY(?=[=:'\"]))",
+    r"T(?:OKEN(?=[=:'\"]))",
+    r"S(?:ECRET(?=[=:'\"]))",
+    r"P(?:ASSW(?:OR)?D(?=[=:'\"]))",
+)
+"""What each such token holds, for a quick look at much text before the slow one. They look backwards, because a
 pattern that begins with one rare letter takes a tenth of the time."""
 SECRET_MARKS = tuple(re.compile(beginning.encode()) for beginning in _BEGINNINGS)
 _SIGNS = tuple(re.compile(beginning) for beginning in _BEGINNINGS)
@@ -66,8 +87,9 @@ class Identity:
             folders = "/home|/var/home|/Users|/media|/run/media"
             user = re.escape(self.user)
             found.append((rf"(?<![\w.-])({folders})/{user}{end}", r"\1/<user>"))
-            found += [(rf"(?<![\w.-]){user}@{re.escape(host)}{end}", "<user>@<host>") for host in hosts]
-        found += [(rf"(?<![\w.-]){re.escape(host)}{end}", "<host>") for host in hosts]
+            found += [(rf"(?<![\w.-]){user}@(?i:{re.escape(host)}){end}", "<user>@<host>") for host in hosts]
+        # Names of hosts are the same in capitals and in small letters.
+        found += [(rf"(?<![\w.-])(?i:{re.escape(host)}){end}", "<host>") for host in hosts]
         return tuple((re.compile(pattern), instead) for pattern, instead in found)
 
     def clean(self, text: str) -> str:
@@ -79,7 +101,8 @@ class Identity:
     def found_in(self, text: str) -> bool:
         """Whether anything that must not stand in it does."""
         words = (self.home, self.user, *self.hosts, *self.secrets)  # every pattern holds one of them
-        return any(word and word in text for word in words) and any(p.search(text) for p, _ in self.patterns)
+        small = text.lower()
+        return any(word and word.lower() in small for word in words) and any(p.search(text) for p, _ in self.patterns)
 
 
 def identity_here(env: Mapping[str, str] = os.environ) -> Identity:
@@ -174,7 +197,12 @@ def find_secret(text: str) -> bool:
 
 def hide_secrets(text: str) -> str:
     """A text with a placeholder for each token in it that tells by its form."""
-    return _SECRET.sub(HIDDEN, text)
+    return _SECRET.sub(_hidden, text)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    told = found.lastgroup
+    return (found[told] if told and told != "pem" else "") + HIDDEN
 
 
 def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:

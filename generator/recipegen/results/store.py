@@ -24,6 +24,8 @@ DOUBTFUL = ("too-fast", "too-slow", "cold", "mixed")
 """Verdicts on a cell's figures that stand beside them wherever they are shown."""
 RECORD = "run.json"
 SERVER_LOG = "server.log"
+REPRODUCTION = "reproduction.json"
+"""Beside the record of a run that repeated another one."""
 RECORD_LIMIT = 8 * 1024 * 1024
 """Largest record that is read, bytes; one of ten cells has about 10 kB."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from recipegen.bundle.claim import FORMAT, STATISTICS, claim_of
 from recipegen.bundle.doubts import Doubt
-from recipegen.bundle.layout import BOARDS, CLAIM
+from recipegen.bundle.layout import BOARDS, CHART, CLAIM
 from recipegen.bundle.make import pages
 from recipegen.bundle.unpack import Opened
 from recipegen.claims import Check, Status
@@ -86,10 +86,13 @@ def check_figures(claim: Mapping[str, Any], evidence: Evidence, doubts: tuple[Do
 
 
 def _text_status(claim: Mapping[str, Any], expected: Mapping[str, Any], key: str) -> Status:
-    """Another version of recipegen may word these otherwise."""
+    """Another version of recipegen may word these otherwise; numbers in them must follow all the same."""
     worded = ("remarks", "plausibility", "doubts", "versions")
     made = (claim.get("versions") or {}).get("bundle")
-    return "undecidable" if key in worded and made != expected["versions"]["bundle"] else "failed"
+    if key not in worded or made == expected["versions"]["bundle"]:
+        return "failed"
+    one, two = (_numbers_in(json.dumps(side.get(key)).encode(), CLAIM) for side in (claim, expected))
+    return "failed" if key != "versions" and one - two else "undecidable"
 
 
 def _sides(prefix: str, claimed: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Check]:
@@ -200,19 +203,33 @@ def _page(bundle: Opened, path: str, expected: bytes) -> Check:
     found = read_bounded(bundle.root / path, _LIMIT)
     if found == expected:
         return Check("page", "passed", "is what follows from the recipe, the records and the raw reports", path)
+    if path == CHART and (active := _ACTIVE.search(found)):
+        return Check("page", "failed", f"a chart that does things: {active[0]!r:.40}", path)
     if same_version(bundle):
         return Check("page", "failed", _first_difference(found, expected), path)
     # The wording is another version's; the figures are nobody's but the reports'.
-    strange = sorted(_figures_in(found) - _figures_in(expected)) if path.endswith((".md", ".txt")) else []
+    strange = sorted(_numbers_in(found, path) - _numbers_in(expected, path) - {bundle.manifest.recipegen})
     if strange:
         return Check("page", "failed", f"{', '.join(strange[:8])} does not follow from the raw reports", path)
     text = f"{_first_difference(found, expected)}; recipegen {bundle.manifest.recipegen} made it, which may word it so"
     return Check("page", "undecidable", text, path)
 
 
-def _figures_in(page: bytes) -> set[str]:
-    """Numbers with decimals in a page; versions, addresses and hashes are none."""
-    return set(re.findall(r"(?<![\w./-])\d+\.\d+(?![\w./-]*\w)", page.decode("utf-8", "replace")))
+_ACTIVE = re.compile(
+    rb"<\s*(?:script|foreignObject|iframe|image|use|a|style|animate\w*|set|!DOCTYPE|!ENTITY)\b|\bon\w+\s*=|\bhref\b"
+    rb"|javascript:|\burl\(",
+    re.IGNORECASE,
+)
+"""What a chart of bars and dots never needs: programs, and things from elsewhere."""
+_NUMBER = re.compile(r"(?<![\w./-])\d+(?:[.,]\d+)*(?![\w/-]|\.\w)")
+
+
+def _numbers_in(page: bytes, path: str) -> set[str]:
+    """Numbers in a page; versions, addresses and hashes are none. Of a chart those in its texts, which people read."""
+    text = page.decode("utf-8", "replace")
+    if path == CHART:
+        text = " ".join(re.findall(r">([^<>]*)<", text))
+    return set(_NUMBER.findall(text))
 
 
 def _first_difference(found: bytes, expected: bytes) -> str:

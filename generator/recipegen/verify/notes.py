@@ -18,6 +18,20 @@ _METRIC = re.compile(
 _SENTENCE = re.compile(r"(?<=[\w)%\"'])[.!?](?:\s+|$)|[;\n]+")
 _STAT_FIRST = re.compile(rf"\b{_STAT}\b\s*(?:of|is|:|=|≈|~)?\s*{_NUMBER}\b", re.IGNORECASE)
 _NUMBER_FIRST = re.compile(rf"(?<![\w.]){_NUMBER}{_UNIT}\s+(?:warm\s+)?{_STAT}\b", re.IGNORECASE)
+_NAMED = (
+    r"(?:tokSOut|tg_throughput|decode|tg|ttftMs|e2e_ttft|ttft|time to first token|tokSPrefill|pp_throughput"
+    r"|prefill\s+(?:speed|throughput|rate))"
+)
+_STAT_METRIC = re.compile(rf"\b{_STAT}\s+{_NAMED}\s*(?:of|is|was|:|=|≈|~)?\s*{_NUMBER}(?![\w.])", re.IGNORECASE)
+_METRIC_VALUE = re.compile(
+    rf"\b(?!tg\b){_NAMED}\s*[=:]\s*{_NUMBER}(?![\w.]){_UNIT}(?:\s*\(?(?P<stat>median|mean|average|avg)\b)?",
+    re.IGNORECASE,
+)
+_COMMAS = re.compile(r"(?<![\w.])\d+(?:,\d+)+(?:\.\d+)?(?![\w,])")
+_GROUPS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_COMPARED = re.compile(r"\b(?:faster|slower|as fast|fold|speed-?up|twice|double[ds]?|times)\b", re.IGNORECASE)
+_SAID = re.compile(r"\b(?:twice|double[ds]?)\b|(?<![\w.-])\d+(?:\.\d+)?(?:-fold)?(?![\w.]*\w)", re.IGNORECASE)
+"""What may be a claim in a sentence that speaks of speed: any number, and words for one."""
 _COUNT = re.compile(r"(?<!\w)n\s*=\s*(?P<value>\d{1,6})\b(?P<warm>\s*warm\b)?", re.IGNORECASE)
 _RANGE = re.compile(
     r"\brange\s*(?:of|is|:|=)?\s*(?P<low>\d+(?:\.\d+)?)\s*(?:-|–|to|\.\.)\s*(?P<high>\d+(?:\.\d+)?)", re.I
@@ -69,11 +83,30 @@ def read_notes(text: str) -> tuple[list[Claimed], list[str]]:
     left: list[str] = []
     for sentence in _SENTENCE.split(text[:20_000]):
         if sentence:
-            claims, taken = _of_sentence(sentence)
+            plain, unclear = _without_commas(sentence)
+            left += unclear
+            claims, taken = _of_sentence(plain)
             found += claims
-            rest = _blanked(sentence, taken)
-            left += [match[0].strip() for match in _QUANTITY.finditer(rest)]
+            rest = _blanked(plain, taken)
+            quantities = list(_QUANTITY.finditer(rest))
+            left += [match[0].strip() for match in quantities]
+            if _METRIC.search(plain) or _COMPARED.search(plain):
+                rest = _blanked(rest, [match.span() for match in quantities])
+                left += [match[0] for match in _SAID.finditer(rest)]
     return found, left
+
+
+def _without_commas(sentence: str) -> tuple[str, list[str]]:
+    """1,102.43 as 1102.43; of 102,05 nobody can say what it is, so that no part of it is read as a number."""
+    unclear: list[str] = []
+
+    def read(match: re.Match[str]) -> str:
+        if _GROUPS.fullmatch(match[0]):
+            return match[0].replace(",", "")
+        unclear.append(match[0])
+        return "_" * len(match[0])
+
+    return _COMMAS.sub(read, sentence), unclear
 
 
 def _of_sentence(sentence: str) -> tuple[list[Claimed], list[tuple[int, int]]]:
@@ -92,9 +125,9 @@ def _of_sentence(sentence: str) -> tuple[list[Claimed], list[tuple[int, int]]]:
 
     for match in _RATIO.finditer(sentence):
         take(match, "ratio", base=Decimal(match["base"]) if match["base"] else None)
-    for pattern in (_NUMBER_FIRST, _STAT_FIRST):
+    for pattern in (_STAT_METRIC, _METRIC_VALUE, _NUMBER_FIRST, _STAT_FIRST):
         for match in pattern.finditer(sentence):
-            stat = match["stat"].lower()
+            stat = (match["stat"] or "median").lower()  # a field that is only named is the board's: the median
             take(match, "stat", stat=_STATS.get(stat, stat))
     for match in _RANGE.finditer(sentence):
         take(match, "range", high=Decimal(match["high"]))
@@ -109,7 +142,7 @@ def _of_sentence(sentence: str) -> tuple[list[Claimed], list[tuple[int, int]]]:
 def _metric_before(sentence: str, match: re.Match[str]) -> str | None:
     """The metric that was named last before a number; behind it, where none was before."""
     named = [(one.start(), one.lastgroup) for one in _METRIC.finditer(sentence)]
-    before = [name for at, name in named if at < match.start()]
+    before = [name for at, name in named if at < match.end()]
     return before[-1] if before else None
 
 

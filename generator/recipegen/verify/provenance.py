@@ -43,18 +43,26 @@ def rendered_kit(workspace: Workspace, evidence: Evidence) -> Kit:
 
 
 def check_kit(bundle: Opened, evidence: Evidence, kit: Kit) -> Iterator[Check]:
-    """The kit in the bundle is what the recipe renders to."""
+    """The kit in the bundle is what the recipe renders to.
+
+    Templates of the bundle's own are programs, and never run: recipegen's render the kit, and each file that comes out
+    otherwise is named. A file that no kit has is failed, whoever made the bundle.
+    """
     top = f"recipes/{evidence.spec.name}/"
-    if any(path.startswith("templates/") for path in bundle.files):
-        text = (
-            "the bundle brings templates of its own, which are programs; they are not run, so the kit was not rendered"
-        )
-        yield Check("kit", "undecidable", text, "templates")
-        return
-    mine = same_version(bundle)
-    status: Status = "failed" if mine else "undecidable"
-    other = "" if mine else f"; it was made by recipegen {bundle.manifest.recipegen}, which may render differently"
-    found = []
+    brought = _templates(bundle)
+    found = [
+        Check("kit", "failed", "recipegen has no template of this name, so that nothing is rendered from it", path)
+        for path in brought
+        if not _is_ours(path)
+    ]
+    status: Status = "failed"
+    other = ""
+    if any(map(_is_ours, brought)):
+        status = "undecidable"
+        other = " by recipegen's own templates; the bundle brings others, which are programs and were not run"
+    elif not same_version(bundle):
+        status = "undecidable"
+        other = f"; it was made by recipegen {bundle.manifest.recipegen}, which may render differently"
     for path, file in kit.items():
         there = bundle.files.get(top + path)
         same = there is not None and there.sha256 == hashlib.sha256(file.data).hexdigest()
@@ -66,14 +74,28 @@ def check_kit(bundle: Opened, evidence: Evidence, kit: Kit) -> Iterator[Check]:
     for path in bundle.files:
         inner = path.removeprefix(top)
         if path.startswith(top) and inner not in kit and inner not in _NOT_KIT and not inner.startswith("results/"):
-            found.append(Check("kit", status, "no recipe renders this file" + other, path))
+            found.append(Check("kit", "failed", "no recipe renders this file", path))
+    if brought and not found:
+        text = "it renders from the recipe by recipegen's own templates; the bundle's were not run"
+        found.append(Check("kit", "undecidable", text, "templates"))
     yield from found or [Check("kit", "passed", f"all {len(kit)} files render from the recipe, byte for byte")]
-    brought = sorted({path.split("/")[1] for path in bundle.files if path.startswith("patches/")})
-    if brought:
+    patches = sorted({path.split("/")[1] for path in bundle.files if path.startswith("patches/")})
+    if patches:
         text = (
-            f"the image is built with patches of the bundle's own ({', '.join(brought)}): read them; nothing ran them"
+            f"the image is built with patches of the bundle's own ({', '.join(patches)}): read them; nothing ran them"
         )
         yield Check("patches", "undecidable", text, "patches")
+
+
+def _templates(bundle: Opened) -> list[str]:
+    return [path for path in bundle.files if path.startswith("templates/")]
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a template stands in for one of recipegen's, so that the kit may come out otherwise."""
+    from recipegen.shipped import templates_dir
+
+    return path.startswith("templates/kit/") and (templates_dir() / path.removeprefix("templates/")).is_file()
 
 
 def check_server(evidence: Evidence, role: str) -> Iterator[Check]:

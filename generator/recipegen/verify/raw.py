@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from recipegen.boards.row import Row, row_of
 from recipegen.evidence import EVERY_METRIC
 from recipegen.publish.figures import number
 from recipegen.results.report import ReportCell, cell_of, check_report, metric_values
@@ -21,12 +23,22 @@ class Raw:
     Attributes:
         source: name of the file.
         latency_ms: the report's own.
+        cached_context: its `prefix_caching_enabled`.
     """
 
     source: str
     shape: ReportCell
     benchmark: Mapping[str, Any]
     latency_ms: float | None = None
+    cached_context: bool = False
+
+    @cached_property
+    def row(self) -> Row | None:
+        """The row of a leaderboard that it comes to; None without a decode speed."""
+        try:
+            return row_of(self.benchmark, cached_context=self.cached_context)
+        except ValueError:
+            return None
 
     def samples(self, metric: str) -> list[float]:
         """Samples of a metric (a key of evidence.EVERY_METRIC) in the order of measuring."""
@@ -66,7 +78,8 @@ def read_raw(paths: Iterable[Path]) -> list[Raw]:
         report = check_report(path)
         for benchmark in report.benchmarks:
             if not benchmark["is_context_prefill_phase"]:
-                found.append(Raw(path.name, cell_of(benchmark), benchmark, report.data.get("latency_ms")))
+                cached = report.data.get("prefix_caching_enabled") is True
+                found.append(Raw(path.name, cell_of(benchmark), benchmark, report.data.get("latency_ms"), cached))
     return found
 
 

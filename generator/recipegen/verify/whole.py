@@ -16,12 +16,14 @@ from recipegen.evidence import Evidence, find_evidence
 from recipegen.files import read_bounded
 from recipegen.load.repo import RECIPE_FILE, Repository
 from recipegen.publish.figures import METRICS
-from recipegen.verify import figures, integrity, provenance
+from recipegen.verify import contents, figures, integrity, provenance
 from recipegen.verify.outcome import Outcome, guarded
 from recipegen.verify.payload import check_payload, is_payload, raw_of_evidence
 from recipegen.workspace import Workspace
 
 _PAYLOAD_LIMIT = 4 << 20
+PAYLOAD = "payload.json"
+"""The row of the headline's report. That of a canonical prompt rests on no report: its board checks it."""
 SAMPLES_LIMIT = 100_000
 """Samples of one metric that statistics are made of: seconds of work. `bench` takes at most 10,000 runs."""
 
@@ -36,11 +38,16 @@ def verify_bundle(path: Path, public_key: str | None = None) -> Outcome:
         NoBundle: it is no bundle, or must not be unpacked.
     """
     with opened(path) as bundle:
-        checks = list(integrity.check_manifest(bundle))
-        checks += integrity.check_archive(bundle, whole=not failed(checks))
-        checks += integrity.check_signed(bundle, public_key)
-        checks += _content(bundle)
+        checks = checks_of(bundle, public_key)
         return Outcome(f"bundle of {bundle.manifest.recipe}", bundle.manifest.id, tuple(checks))
+
+
+def checks_of(bundle: Opened, public_key: str | None = None) -> list[Check]:
+    """All checks of a bundle that lies unpacked."""
+    checks = list(integrity.check_manifest(bundle))
+    checks += integrity.check_archive(bundle, whole=not failed(checks))
+    checks += integrity.check_signed(bundle, public_key)
+    return [*checks, *_content(bundle)]
 
 
 def _content(bundle: Opened) -> list[Check]:
@@ -106,6 +113,7 @@ def _of_evidence(bundle: Opened, workspace: Workspace, evidence: Evidence) -> li
         yield from figures.check_pages(bundle, claim, evidence)
 
     checks += guarded("figures", claims, CLAIM)
+    checks += guarded("files", lambda: contents.check_files(bundle, workspace, evidence))
     checks += guarded("payloads", lambda: _payloads(bundle, evidence), BOARDS)
     return checks
 
@@ -127,5 +135,5 @@ def _payloads(bundle: Opened, evidence: Evidence) -> Iterator[Check]:
             # A board knows its own folder only.
             yield replace(check, path=f"{BOARDS}/{board}/{check.path}") if check.path in files else check
         for inner, data in files.items():
-            if is_payload(data):
+            if is_payload(data) and inner == PAYLOAD:
                 yield from check_payload(data, raw_of_evidence(evidence), f"{BOARDS}/{board}/{inner}")
