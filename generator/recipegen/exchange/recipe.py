@@ -161,8 +161,9 @@ class _Making:
         flag = {"atlas": "model-name", "llama.cpp": "alias"}.get(self.engine, "served-model-name")
         value = self.server.take(flag)
         names = value if isinstance(value, list) else [value]
+        line = self.server.lines.get(flag, 0)
         for other in names[1:]:
-            self.report.lose(f"--{flag}", "a further name for the same model; recipegen serves one", other)
+            self.report.lose(f"--{flag}", "a further name for the same model; recipegen serves one", other, line)
         return None if names[0] in (None, True, False) else str(names[0])
 
     def port(self) -> int | None:
@@ -193,7 +194,9 @@ class _Making:
         sparks = {profile.nodes: key for key, profile in hardware_profiles().items() if key.startswith(SPARK)}
         if nodes not in sparks:
             counts = ", ".join(map(str, sorted(sparks)))
-            self.report.lose("nodes", f"recipegen has profiles for {counts} machines", nodes)
+            self.report.lose("nodes", f"recipegen has profiles for {counts} machines", nodes, source.nodes_line)
+        if nodes > max(sparks):
+            self.source.missing.append(f"A machine: the source is for {nodes} nodes, no profile has so many.")
         # The smallest that holds so many; where none does, the largest.
         return sparks[min((count for count in sparks if count >= nodes), default=max(sparks))]
 
