@@ -410,6 +410,13 @@ def test_hardware_follows_from_nodes_and_ranks(fields: dict[str, Any], hardware:
     assert recipe_data(with_command("vllm serve {model}", **fields))["hardware"] == hardware
 
 
+def test_a_value_in_a_note_is_still_looked_at() -> None:
+    line = "docker run -v /x/password=swordfish9:/root/.cache/huggingface vllm/vllm-openai --model a/B"
+    (note,) = [note for note in import_text(line, Path("x.sh")).report.notes if "hub's cache" in note]
+    assert "swordfish9" not in note
+    assert note.endswith("the hub's cache, which run.models: hf-cache mounts")
+
+
 @pytest.mark.parametrize(("value", "on"), [('"1"', True), ("1", True), ("true", True), ('"no"', False), ('"0"', False)])
 def test_a_switch_among_the_defaults_is_read_as_sparkrun_does(value: str, on: bool) -> None:
     found = sparkrun(f"model: a/b\ncontainer: x/y:1\nruntime: vllm\ndefaults: {{enforce_eager: {value}}}\n")

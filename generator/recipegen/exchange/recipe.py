@@ -11,7 +11,7 @@ from recipegen.catalog import hardware_profiles, image_facts
 from recipegen.engines import engine as adapter_of
 from recipegen.errors import Problem, SpecError, Where
 from recipegen.exchange.models import LONGEST, Models, declared_models
-from recipegen.exchange.report import one_line
+from recipegen.exchange.report import one_line, shown
 from recipegen.exchange.server import KNOWN_SERVERS, NO_SERVER, describe, find_server, read_flags
 from recipegen.exchange.settle import settle
 from recipegen.exchange.source import Source
@@ -71,7 +71,7 @@ def draft(source: Source, name: str | None = None) -> Draft:
         raise SpecError([Problem(Where(source.file), NO_SERVER, KNOWN_SERVERS)])
     called, begins = (found[0], found[2]) if found else (source.engine or "other", len(source.words))
     if found and source.engine and called != source.engine:
-        source.report.note(f"runtime: the source says {source.engine}, its command starts {called}")
+        source.report.note(f"runtime: the source says {shown(source.engine)}, its command starts {called}")
     engine = called if called in ("vllm", "llama.cpp", "atlas") else "other"
     if found is None:
         source.report.lose("command", f"{called} is not an engine that recipegen knows", describe(source.words))
@@ -274,7 +274,7 @@ class _Making:
         mounted = tuple(f"{target.rstrip('/')}/" for _, target, _ in self.source.box.volumes)
         for name, value in self.server.flags.items():
             if isinstance(value, str) and _FILES.fullmatch(value) and not value.startswith(mounted):
-                self.report.note(f"--{name}: {value} must be in the image; image.files brings a file into it")
+                self.report.note(f"--{name}: {shown(value)} must be in the image; image.files brings a file into it")
 
 
 def _version_of(image: str | None) -> str | None:
