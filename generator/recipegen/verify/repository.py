@@ -6,16 +6,20 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from recipegen.bundle.layout import MANIFEST, SIGNATURE
-from recipegen.bundle.unpack import opened
+from recipegen.bundle.unpack import Opened, opened
 from recipegen.claims import Check, failed
 from recipegen.errors import CheckFailed, EnvironmentLacks, RecipegenError
+from recipegen.files import sha256_file
 from recipegen.load.repo import Repository
 from recipegen.render.kit import MANIFEST as KIT_MANIFEST
 from recipegen.verify.figures import read_claim
 from recipegen.verify.whole import checks_of
 from recipegen.workspace import Workspace
+
+_SHOWN = 8
+"""Files of a kit that a refusal names."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def take_in(bundle: Path, target: Path | None = None, *, unverified: bool = Fals
     Args:
         bundle: an archive, or the folder of one.
         target: a folder that is not there yet; ./<recipe>-reproduced by default.
-        unverified: take it in although checks fail.
+        unverified: take it in although checks fail. This says nothing of its kit, which runs on this machine.
         trust_kit: take it in although its kit does not follow from its recipe, or brings patches of its own.
 
     Raises:
@@ -59,12 +63,11 @@ def take_in(bundle: Path, target: Path | None = None, *, unverified: bool = Fals
             raise RecipegenError(f"{place} is there already", hint="another folder: --into DIR")
         if found.archive is None and place.resolve().is_relative_to(found.root.resolve()):
             raise RecipegenError(f"{place} lies in the bundle, which would be none any more", hint="--into DIR")
-        if not unverified:
-            _require_verified(bundle, checks_of(found), trust_kit=trust_kit)
         claim, kit = read_claim(found.root), found.files.get(f"recipes/{recipe}/{KIT_MANIFEST}")
         if kit is None:
             raise RecipegenError(f"{bundle} holds no kit of {recipe}: there is nothing to build")
-        _copy(found.root, place)
+        _require_verified(bundle, checks_of(found), unverified=unverified, trust_kit=trust_kit)
+        _copy(found, place)
         return TakenIn(
             workspace=Workspace(Repository(place)),
             recipe=recipe,
@@ -74,34 +77,39 @@ def take_in(bundle: Path, target: Path | None = None, *, unverified: bool = Fals
         )
 
 
-def _require_verified(bundle: Path, checks: list[Check], *, trust_kit: bool) -> None:
-    wrong = failed(checks)
-    if wrong:
+def _require_verified(bundle: Path, checks: list[Check], *, unverified: bool, trust_kit: bool) -> None:
+    # What is built and started runs on this machine: that its kit is recipegen's own must be certain.
+    of_kit = [check for check in checks if check.id in ("kit", "patches")]
+    doubtful = [check for check in of_kit if check.status != "passed"]
+    if not trust_kit and (doubtful or not of_kit):
+        files = list(dict.fromkeys(check.path or "" for check in doubtful))
+        more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+        why = f"{', '.join(files[:_SHOWN])}{more}: {doubtful[0].text}" if doubtful else "its recipe cannot be read"
+        raise CheckFailed(
+            f"nobody can say what the kit of {bundle} does: {why}",
+            hint="read those files (`recipegen verify` lists them); then --trust-kit",
+        )
+    wrong = [check for check in failed(checks) if check not in of_kit or not trust_kit]
+    if wrong and not unverified:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise CheckFailed(
             f"{bundle} does not verify: {wrong[0].id}: {wrong[0].text}{more}",
             hint=f"`recipegen verify {bundle}` shows all; --unverified measures all the same",
         )
-    # What is built and started runs on this machine: that its kit is recipegen's own must be certain.
-    unknown = [check for check in checks if check.id in ("kit", "patches") and check.status != "passed"]
-    if unknown and not trust_kit:
-        raise CheckFailed(
-            f"nobody can say what the kit of {bundle} does: {unknown[0].path}: {unknown[0].text}",
-            hint="read those files (`recipegen verify` lists them); then --trust-kit",
-        )
 
 
-def _copy(source: Path, target: Path) -> None:
-    """All or nothing."""
-    begun = target.with_name(f".{target.name}.partial")
+def _copy(bundle: Opened, target: Path) -> None:
+    """All or nothing, and of every file the bytes that were checked."""
     try:
-        shutil.rmtree(begun, ignore_errors=True)
-        shutil.copytree(source, begun, ignore=lambda folder, names: _own(Path(folder) == source, names))
-        begun.rename(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".recipegen-", dir=target.parent) as begun:
+            for path, one in bundle.files.items():
+                file = Path(begun, target.name, path)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(bundle.root / path, file, follow_symlinks=False)
+                if file.is_symlink() or sha256_file(file) != one.sha256:
+                    raise RecipegenError(f"{bundle.root / path} was changed while it was checked")
+                file.chmod(0o755 if one.executable else 0o644)
+            Path(begun, target.name).rename(target)
     except OSError as error:
-        shutil.rmtree(begun, ignore_errors=True)
         raise EnvironmentLacks(f"cannot be unpacked to {target}: {error}", hint="is there space?") from error
-
-
-def _own(at_top: bool, names: list[str]) -> set[str]:
-    return {MANIFEST, SIGNATURE} & set(names) if at_top else set()
