@@ -120,7 +120,7 @@ def test_requests_that_all_fail_make_a_failed_cell(
     outcome = measure(server, 8 * CONTEXT)
     assert (outcome.status, outcome.file, outcome.failed_requests) == ("failed", None, RUNS)
     first = (outcome.error or "").splitlines()[0]
-    assert first.startswith("the report holds no sample of pp_throughput: HTTP 400: ")
+    assert first.startswith("the report benchmarks[0].pp_throughput: holds no sample: HTTP 400: ")
     assert "exceeds the available context size" in first
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["text-pp64-tg8-d0-c1.log"]
 

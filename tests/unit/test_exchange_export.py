@@ -198,3 +198,9 @@ def test_a_words_engine_is_found_whatever_stands_before() -> None:
     assert find_server(words) == ("vllm", 3, 5)
     assert find_server([Word("vllm"), Word("bench")]) is None
     assert engine("vllm").program == "vllm"
+
+
+def test_the_hosts_network_comes_back_from_sparkrun() -> None:
+    spec = spec_of(imported(SPARKRUN / "01-minimal.yaml").text)
+    assert spec.run.network == "host"
+    assert back(export(spec)).run.network == "host"

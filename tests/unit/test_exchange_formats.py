@@ -336,3 +336,5 @@ def test_what_a_service_has_beyond_is_listed() -> None:
     assert lost_names(found, runs=True) == {
         "build", "env_file", "cap_add", "depends_on", "volumes[0]", "volumes[1]", "ports[1]", "deploy", "secrets",
     }  # fmt: skip
+    assert "engine.env" in lost(found, "env_file").why
+    assert not any("docker run" in entry.why for entry in found.report.lost)

@@ -47,7 +47,7 @@ def test_a_recipe_without_a_command_gets_the_one_that_sparkrun_makes() -> None:
     assert data["engine"] == {"name": "vllm", "flags": {"tensor-parallel-size": 1}}
     assert data["model"] == {"hf_id": "Qwen/Qwen3-1.7B", "quantization": "unknown", "served_name": "Qwen/Qwen3-1.7B"}
     assert data["image"] == {"mode": "prebuilt", "base": "scitrera/dgx-spark-vllm:latest", "transformers": "none"}
-    assert data["run"] == {"models": "hf-cache", "port": 8000, "ipc": "host", "compile_cache": True}
+    assert data["run"] == {"models": "hf-cache", "port": 8000, "network": "host", "ipc": "host", "compile_cache": True}
 
 
 def test_drafter_and_pins() -> None:
@@ -410,6 +410,13 @@ def test_hardware_follows_from_nodes_and_ranks(fields: dict[str, Any], hardware:
     assert recipe_data(with_command("vllm serve {model}", **fields))["hardware"] == hardware
 
 
+def test_a_value_in_a_note_is_still_looked_at() -> None:
+    line = "docker run -v /x/password=swordfish9:/root/.cache/huggingface vllm/vllm-openai --model a/B"
+    (note,) = [note for note in import_text(line, Path("x.sh")).report.notes if "hub's cache" in note]
+    assert "swordfish9" not in note
+    assert note.endswith("the hub's cache, which run.models: hf-cache mounts")
+
+
 @pytest.mark.parametrize(("value", "on"), [('"1"', True), ("1", True), ("true", True), ('"no"', False), ('"0"', False)])
 def test_a_switch_among_the_defaults_is_read_as_sparkrun_does(value: str, on: bool) -> None:
     found = sparkrun(f"model: a/b\ncontainer: x/y:1\nruntime: vllm\ndefaults: {{enforce_eager: {value}}}\n")
@@ -429,4 +436,26 @@ def test_what_sparkruns_runtime_brings_along_is_told() -> None:
     text = "model: a/b\ncontainer: x/y:1\nruntime: vllm-ray\nmin_nodes: 2\ncommand: vllm serve {model}\n"
     found = sparkrun(text)
     assert "distributed-executor-backend: ray" in lost(found, "runtime").why
-    assert any("--shm-size 10.24gb" in note for note in found.report.notes)
+    assert any("without privileges" in note for note in found.report.notes)
+
+
+def test_the_containers_own_defaults_are_taken_over_or_told() -> None:
+    bridge = sparkrun("model: a/b\ncontainer: x/y:1\nruntime: vllm\nexecutor_config: {ipc: private, network: bridge}\n")
+    assert "network" not in recipe_data(bridge)["run"]
+    assert any("run.shm_size" in note for note in bridge.report.notes)
+    svd = recipe_data(imported(OTHERS / "svd-nemotron.yaml"))
+    assert (svd["run"]["network"], svd["run"]["ulimits"]) == ("host", {"nofile": 1048576})
+    assert svd["engine"]["env"]["PYTORCH_CUDA_ALLOC_CONF"] == "expandable_segments:True"
+
+
+def test_more_machines_than_any_profile_has_make_a_record() -> None:
+    found = with_command("vllm serve {model}", min_nodes=9)
+    assert found.record
+    assert "9 nodes" in recipe_data(found)["missing"][0]
+    assert lost(found, "nodes").line == 4
+    assert not with_command("vllm serve {model}", min_nodes=3).record
+
+
+def test_a_further_name_has_its_line() -> None:
+    found = with_command("vllm serve {model} \\\n  --served-model-name one two")
+    assert lost(found, "--served-model-name").line == 6

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from recipegen.engines.container import COMPILE_CACHES
+from recipegen.exchange.report import shown
 from recipegen.exchange.source import Box, Source
 from recipegen.exchange.words import Word
 from recipegen.results.scrub import find_secret, is_secret
@@ -47,10 +48,10 @@ def put_volume(source: Source, text: str, label: str, line: int = 0, read_only: 
     outer, inner = parts[:2]
     read_only = read_only or "ro" in (parts[2].split(",") if len(parts) == 3 else ())
     if _HUB_CACHE.fullmatch(inner) or _HUB_CACHE.fullmatch(outer):
-        source.report.note(f"{label} {outer}: the hub's cache, which run.models: hf-cache mounts")
+        source.report.note(f"{label} {shown(outer)}: the hub's cache, which run.models: hf-cache mounts")
     elif inner.rstrip("/") in COMPILE_CACHES.values():
         source.compile_cache = True
-        source.report.note(f"{label} {outer}: the engine's compile cache, which run.compile_cache keeps")
+        source.report.note(f"{label} {shown(outer)}: the engine's compile cache, which run.compile_cache keeps")
     elif not outer.startswith(("/", "~", ".")):
         source.report.lose(label, "a volume of Docker's own; recipegen mounts folders of the host", text, line)
     else:

@@ -24,6 +24,11 @@ _NO_EFFECT = frozenset(
 _READ = frozenset(
     ["image", "command", "entrypoint", "environment", "ports", "volumes", "ipc", "shm_size", "ulimits", "network_mode"]
 ) | frozenset(["deploy", "gpus", "runtime", "container_name"])
+_FIELD = "recipegen has no place for this field of a service"
+_WHY = {
+    "env_file": "a file not at hand: its variables go to engine.env, secrets into the environment at the start",
+    "depends_on": "recipegen starts one container: start first what it waits for",
+}
 _NO_SERVER = "has no service with a server"
 _HOME = {"HOME": "~", "PWD": "."}
 
@@ -154,7 +159,7 @@ def _service(source: Source, name: str, body: Mapping[str, Any], document: Docum
         elif key in _NO_EFFECT:
             report.lose(key, box.NO_EFFECT, value, line(key), runs=False)
         elif key not in _READ:
-            report.lose(key, box.MACHINE, value, line(key))
+            report.lose(key, _WHY.get(key, _FIELD), value, line(key))
 
 
 def _deploy(source: Source, deploy: Any, line: int) -> None:
@@ -172,7 +177,7 @@ def _deploy(source: Source, deploy: Any, line: int) -> None:
     rest = {key: value for key, value in deploy.items() if key != "resources"}
     limits = resources.get("limits") if isinstance(resources, dict) else None
     if rest or limits:
-        source.report.lose("deploy", box.MACHINE, {**rest, **({"limits": limits} if limits else {})}, line)
+        source.report.lose("deploy", _FIELD, {**rest, **({"limits": limits} if limits else {})}, line)
 
 
 def _volume(source: Source, volume: Any, label: str, line: int) -> None:

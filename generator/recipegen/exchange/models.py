@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipegen.exchange.report import Report, one_line
+from recipegen.exchange.report import Report, one_line, shown
 from recipegen.exchange.source import Source
 from recipegen.spec.completed import MAIN_MODEL
 from recipegen.spec.model import HF_ID, MODEL_REFERENCE
@@ -166,7 +166,7 @@ def _from_folder(source: Source, engine: str, path: str, file: str | None) -> Mo
     for volume in list(source.box.volumes):
         if path.startswith(f"{volume[1].rstrip('/')}/"):
             source.box.volumes.remove(volume)
-            source.report.note(f"the volume {volume[0]} holds the model; the kit mounts MODELS_DIR in its place")
+            source.report.note(f"the volume {shown(volume[0])} holds the model; the kit mounts MODELS_DIR in its place")
     where = f"the folder {one_line(path, 100)} of its container" if path else "none"
     missing = f"Where the model comes from: the source names {where}. Give model.hf_id and take this entry away."
     return Models(main, hub=False, missing=[missing])

@@ -11,7 +11,7 @@ from recipegen.catalog import hardware_profiles, image_facts
 from recipegen.engines import engine as adapter_of
 from recipegen.errors import Problem, SpecError, Where
 from recipegen.exchange.models import LONGEST, Models, declared_models
-from recipegen.exchange.report import one_line
+from recipegen.exchange.report import one_line, shown
 from recipegen.exchange.server import KNOWN_SERVERS, NO_SERVER, describe, find_server, read_flags
 from recipegen.exchange.settle import settle
 from recipegen.exchange.source import Source
@@ -71,7 +71,7 @@ def draft(source: Source, name: str | None = None) -> Draft:
         raise SpecError([Problem(Where(source.file), NO_SERVER, KNOWN_SERVERS)])
     called, begins = (found[0], found[2]) if found else (source.engine or "other", len(source.words))
     if found and source.engine and called != source.engine:
-        source.report.note(f"runtime: the source says {source.engine}, its command starts {called}")
+        source.report.note(f"runtime: the source says {shown(source.engine)}, its command starts {called}")
     engine = called if called in ("vllm", "llama.cpp", "atlas") else "other"
     if found is None:
         source.report.lose("command", f"{called} is not an engine that recipegen knows", describe(source.words))
@@ -161,8 +161,9 @@ class _Making:
         flag = {"atlas": "model-name", "llama.cpp": "alias"}.get(self.engine, "served-model-name")
         value = self.server.take(flag)
         names = value if isinstance(value, list) else [value]
+        line = self.server.lines.get(flag, 0)
         for other in names[1:]:
-            self.report.lose(f"--{flag}", "a further name for the same model; recipegen serves one", other)
+            self.report.lose(f"--{flag}", "a further name for the same model; recipegen serves one", other, line)
         return None if names[0] in (None, True, False) else str(names[0])
 
     def port(self) -> int | None:
@@ -193,7 +194,9 @@ class _Making:
         sparks = {profile.nodes: key for key, profile in hardware_profiles().items() if key.startswith(SPARK)}
         if nodes not in sparks:
             counts = ", ".join(map(str, sorted(sparks)))
-            self.report.lose("nodes", f"recipegen has profiles for {counts} machines", nodes)
+            self.report.lose("nodes", f"recipegen has profiles for {counts} machines", nodes, source.nodes_line)
+        if nodes > max(sparks):
+            self.source.missing.append(f"A machine: the source is for {nodes} nodes, no profile has so many.")
         # The smallest that holds so many; where none does, the largest.
         return sparks[min((count for count in sparks if count >= nodes), default=max(sparks))]
 
@@ -274,7 +277,7 @@ class _Making:
         mounted = tuple(f"{target.rstrip('/')}/" for _, target, _ in self.source.box.volumes)
         for name, value in self.server.flags.items():
             if isinstance(value, str) and _FILES.fullmatch(value) and not value.startswith(mounted):
-                self.report.note(f"--{name}: {value} must be in the image; image.files brings a file into it")
+                self.report.note(f"--{name}: {shown(value)} must be in the image; image.files brings a file into it")
 
 
 def _version_of(image: str | None) -> str | None:

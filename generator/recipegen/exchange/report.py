@@ -58,7 +58,12 @@ class Report:
         self.lose(name, NO_SECRETS, HIDDEN, line)
 
     def note(self, text: str) -> None:
-        """Something that was carried over, but not word by word; the words are our own, with names of the source."""
+        """Something that was carried over, but not word by word.
+
+        Args:
+            text: our own words; a value of the source among them goes through `shown` first. What follows a name is
+                not taken for its value here: `env.HF_TOKEN: is dropped` is all our own.
+        """
         self._notes[one_line(hide_secrets(text[:1000]), 500)] = None
 
     @property

@@ -48,6 +48,7 @@ class Source:
         model: the model that the source names beside its command line: a hub id, with `:QUANT` for GGUF.
         engine: what the source calls its engine, where it names one.
         nodes: how many machines; None where the source does not say.
+        nodes_line: line that says so; 0 where none does.
         quantization: as the source calls it.
         benches: lists of pp, depth, concurrency, and tg, for profiles.
         layered: whether a flag that is given again replaces the first one by the source's own rules.
@@ -71,6 +72,7 @@ class Source:
     revision: str | None = None
     quantization: str | None = None
     nodes: int | None = None
+    nodes_line: int = 0
     box: Box = field(default_factory=Box)
     compile_cache: bool = False
     extras: dict[str, Extra] = field(default_factory=dict)

@@ -77,6 +77,8 @@ _READ = (
 _TEXTS = ("name", "description", "model", "model_revision", "runtime", "runtime_version", "container", "command")
 _MAPPINGS = ("defaults", "env", "runtime_config", "metadata", "executor_config", "benchmark")
 _METADATA = ("description", "maintainer", "source", "quantization", "model_dtype", "title")
+_RUNNERS_ENV = {"NCCL_IGNORE_CPU_AFFINITY": "1", "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+"""Environment that spark-vllm-docker's launch-cluster.sh gives every container."""
 _BAD_NAME = "is not the name of a default"
 
 
@@ -104,10 +106,7 @@ def read_sparkrun(source: Source, document: Document) -> None:
     _env(source, data, document)
     _nodes(source, data, defaults, document)
     put_executor(source, _mapping(data, "executor_config"), document.where)
-    # What sparkrun and run-recipe.sh give every container, unless the recipe says otherwise.
-    source.box.ipc = source.box.ipc or "host"
-    source.box.network = source.box.network or "bridge"
-    source.box.gpus = True if source.box.gpus is None else source.box.gpus
+    _container(source, by_runner)
     cache = data.get("runtime_cache")
     source.compile_cache = cache is not False and not (isinstance(cache, dict) and cache.get("enabled") is False)
     if isinstance(cache, dict):
@@ -215,21 +214,43 @@ def _env(source: Source, data: Mapping[str, Any], document: Document) -> None:
             source.report.note(f"env.{name}: kept as it is written; {whose}")
 
 
+def _container(source: Source, by_runner: bool) -> None:
+    """What sparkrun (executors/docker.py) and run-recipe.sh (launch-cluster.sh) give every container, unless the recipe
+    says otherwise; what of it has no place in a recipe is told."""
+    box = source.box
+    box.ipc = box.ipc or "host"
+    box.network = box.network or "host"
+    box.gpus = True if box.gpus is None else box.gpus
+    if by_runner:
+        for name, value in _RUNNERS_ENV.items():
+            source.env.setdefault(name, value)
+        box.ulimits.setdefault("nofile", 1_048_576)
+        source.report.note(
+            "container: its environment has what spark-vllm-docker gives every container; that one is --privileged, "
+            "the kit's is not"
+        )
+        return
+    if box.ipc != "host" and not box.shm_size:  # with the host's, its own /dev/shm counts
+        source.report.note("container: sparkrun gives it 10 to 32 GB of shared memory, by its version: run.shm_size")
+    source.report.note(
+        "container: sparkrun starts it as the user who calls, with /dev/infiniband, or, in older versions and where "
+        "the cluster says so, as root and --privileged; the kit's is root without privileges"
+    )
+
+
 def _runtime(source: Source, data: Mapping[str, Any], document: Document) -> None:
     """What sparkrun's runtimes bring along, and a recipe here says otherwise."""
     if _text(data, "runtime") == "vllm-ray" and (source.nodes or 1) > 1:
         why = "sparkrun lets Ray join the machines; add the flag distributed-executor-backend: ray where that is wanted"
         source.report.lose("runtime", why, "vllm-ray", _line(document, "runtime"))
-    source.report.note(
-        "container: sparkrun's containers are privileged, on the host's network, with --shm-size 10.24gb; the kit's "
-        "are not, unless the recipe says so (run.network, run.shm_size)"
-    )
 
 
 def _nodes(source: Source, data: Mapping[str, Any], defaults: Mapping[str, Any], document: Document) -> None:
     least, most = data.get("min_nodes"), data.get("max_nodes")
     several = data.get("cluster_only") is True or data.get("mode") == "cluster"
     nodes = least if type(least) is int else 2 if several else 1
+    given = [("min_nodes",), ("cluster_only",), ("mode",), *(("defaults", key) for key in _PARALLEL)]
+    source.nodes_line = next((document.places[place].line for place in given if place in document.places), 0)
     size = 1
     for key in _PARALLEL:
         value = defaults.get(key)

@@ -9,7 +9,7 @@ from typing import Any
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
 from recipegen.exchange.box import put_env
-from recipegen.exchange.report import one_line
+from recipegen.exchange.report import one_line, shown
 from recipegen.exchange.source import Extra, Source
 from recipegen.exchange.words import Word
 from recipegen.load.messages import near_miss
@@ -57,7 +57,7 @@ def read_vllm_recipe(source: Source, document: Document, variant: str | None = N
         source.report.note(f"image: the recipe names none; {_IMAGE} is what the site takes, a tag that moves")
     least = chosen.get("min_vllm_version") or model.get("min_vllm_version")
     if least:
-        source.report.note(f"min_vllm_version {least}: the image must hold at least that version of vLLM")
+        source.report.note(f"min_vllm_version {shown(least)}: the image must hold at least that version of vLLM")
     path: Path_ = ("variants", name)
     words = [Word("vllm"), Word("serve"), Word(hf_id, document.where(("model", "model_id")).line)]
     words += _words(source, model.get("base_args"), ("model", "base_args"), document)
