@@ -15,10 +15,12 @@ from recipegen.catalog import builtin_corpus
 from recipegen.claims import Check, Status
 from recipegen.engines import engine
 from recipegen.engines.benchy import bench_command
+from recipegen.errors import RecipegenError
 from recipegen.evidence import Evidence
+from recipegen.files import read_bounded
 from recipegen.load.repo import RECIPE_FILE
 from recipegen.lock import LOCK_FILE
-from recipegen.results.report import cell_of, check_report, metric_values
+from recipegen.results.report import REPORT_LIMIT, cell_of, check_report, metric_values
 from recipegen.results.store import CellRecord, done_cells
 from recipegen.spec.completed import PlannedCell
 from recipegen.verify.integrity import same_version
@@ -206,7 +208,10 @@ def check_reports(evidence: Evidence, role: str) -> Iterator[Check]:
 
 
 def _report_fault(path: Path, cell: CellRecord) -> str | None:
-    raw = path.read_bytes() if path.is_file() and path.stat().st_size < 1 << 26 else b""
+    try:
+        raw = read_bounded(path, REPORT_LIMIT)
+    except RecipegenError as error:
+        return error.message.removeprefix(f"{path} ")
     if hashlib.sha256(raw).hexdigest() != cell["sha256"]:
         return "is not the file that run.json recorded: its SHA-256 differs"
     report = check_report(raw, path)
