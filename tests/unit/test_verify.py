@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import recipegen.verify.contents
+import recipegen.verify.provenance
 import recipegen.verify.whole
 from recipegen import __version__
 from recipegen.boards import all_boards
@@ -317,6 +318,14 @@ def test_a_report_too_large_to_judge_is_not_judged(folder: Path, monkeypatch: py
     assert found.text == "a report holds 13 samples of a metric; no measurement has more than 12"
 
 
+def test_a_report_that_cannot_be_read_is_not_called_a_changed_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipegen.verify.provenance, "REPORT_LIMIT", 100)
+    found = {check.text for check in failures(verify_bundle(folder)) if check.id == "reports"}
+    assert found == {"is larger than 100 bytes"}
+
+
 def test_files_that_are_missing_or_extra_are_named(folder: Path) -> None:
     (folder / "CITATION.txt").unlink()
     (folder / "more.txt").write_text("x")
@@ -523,7 +532,10 @@ def test_a_board_that_nobody_knows_is_undecidable(folder: Path) -> None:
 def test_the_command(packed: Path, folder: Path) -> None:
     done = CliRunner().invoke(verify_command, [str(packed)])
     assert done.exit_code == 0, done.output
-    assert "0 failed, 0 undecidable" in done.output
+    subject, counts = done.output.splitlines()
+    assert subject.startswith(f"bundle of {NAME}, ") and counts.endswith("passed, 0 failed, 0 undecidable")
+    every = CliRunner().invoke(verify_command, [str(packed), "--all"]).output.splitlines()
+    assert (every[-1], len(every) - 2) == (counts, int(counts.split()[0]))
     (folder / "README.md").write_text("no figures\n")
     done = CliRunner().invoke(verify_command, [str(folder), "--json"])
     data = json.loads(done.output)

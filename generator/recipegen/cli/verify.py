@@ -28,16 +28,20 @@ _COLOURS = {"passed": "green", "failed": "red", "undecidable": "yellow"}
     help="Raw report that a bare payload was made from; repeatable: then the baseline's.",
 )
 @click.option("--public-key", metavar="KEY", help="The bundle must be signed by this key of minisign (or file of one).")
+@click.option("--all", "show_all", is_flag=True, help="Print also the checks that passed.")
 @click.option("--strict", is_flag=True, help="Exit code 1 also when something cannot be decided.")
 @json_option
-def verify_command(path: Path, raws: tuple[Path, ...], public_key: str | None, strict: bool, as_json: bool) -> None:
+def verify_command(
+    path: Path, raws: tuple[Path, ...], public_key: str | None, show_all: bool, strict: bool, as_json: bool
+) -> None:
     """Check a bundle (an archive, or the folder that it unpacks to), or a leaderboard payload with its raw reports.
 
     Needs no network and trusts nothing: every byte of the archive is held against the manifest, every claimed figure is
     recomputed from the raw reports, the kit is rendered anew, command lines must follow from the recipe. Nothing that a
     bundle brings is run, and nothing is written outside of a temporary folder.
 
-    Each check is passed, failed, or undecidable. Exit codes: 0 nothing failed, 1 something did, 2 this is no bundle.
+    Each check is passed, failed, or undecidable; those that passed are counted, and printed with --all. Exit codes:
+    0 nothing failed, 1 something did, 2 this is no bundle.
 
     \b
     Examples:
@@ -60,15 +64,17 @@ def verify_command(path: Path, raws: tuple[Path, ...], public_key: str | None, s
     if as_json:
         click.echo(json.dumps(outcome.as_data(strict=strict), indent=2))
     else:
-        for line in _lines(outcome):
+        for line in _lines(outcome, show_all=show_all):
             click.echo(line)
     if code := outcome.exit_code(strict=strict):
         raise SystemExit(code)
 
 
-def _lines(outcome: Outcome) -> Iterator[str]:
+def _lines(outcome: Outcome, *, show_all: bool) -> Iterator[str]:
     yield plain(f"{outcome.subject}{f', {outcome.bundle}' if outcome.bundle else ''}")
     for check in outcome.checks:
+        if check.status == "passed" and not show_all:
+            continue
         status = click.style(check.status.ljust(11), fg=_COLOURS[check.status])
         place = f"{check.path}: " if check.path else ""
         yield f"  {status} {plain(f'{check.id}: {place}{check.text}')}"
