@@ -84,8 +84,8 @@ def quantization(
     beside = files or {}
     if (odd := config.get("quantization_config")) is not None and not isinstance(odd, Mapping):
         said = f"its quantization_config is no mapping but {type(odd).__name__}: what it says was not read"
-        found = quantization({**config, "quantization_config": None}, files, scheme=scheme, stored=stored)
-        return replace(found, notes=(*found.notes, said))
+        other = quantization({**config, "quantization_config": None}, files, scheme=scheme, stored=stored)
+        return replace(other, notes=(*other.notes, said))
     for place, section in _sections(config):
         found = _of_section(section, f"{place} in config.json")
         if found is not None:
