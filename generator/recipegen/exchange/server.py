@@ -225,7 +225,9 @@ def _put(
     if name in server.flags:
         before = server.flags.pop(name)
         if not server.layered:
-            again = "is given more than once; recipegen holds one value and keeps the last; some flags would add them up"
+            again = (
+                "is given more than once; recipegen holds one value and keeps the last; some flags would add them up"
+            )
             report.lose(written, again, before, server.lines[name])
     if len(values) > 1:
         value = [_typed(item.text, about) for item in values]
