@@ -30,7 +30,7 @@ _STDIN = Path("-")
 @click.option("--name", metavar="NAME", help="Name of the recipe; the source's own by default. With one FILE only.")
 @click.option("--variant", metavar="V", help="Checkpoint of a vLLM recipe; the one tuned for a GB10 by default.")
 @click.option("--dry-run", is_flag=True, help="Print recipe.yaml and write nothing; the report goes to standard error.")
-@click.option("--strict", is_flag=True, help="Exit code 1 when anything that changes what runs did not translate.")
+@click.option("--strict", is_flag=True, help="Exit code 1 for a record, or when something that runs is lost.")
 @root_option
 @json_option
 def import_command(
