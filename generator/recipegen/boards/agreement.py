@@ -102,9 +102,7 @@ def _fields(body: Mapping[str, Any], own: Entry, row: Row | None, kind: str) -> 
             continue
         same = _is_figure(claimed, found) if place in exact else _same(claimed, found)
         status: Status = "passed" if same else "failed"
-        if status == "failed" and place in _OTHER_WORDS:
-            status = "undecidable"
-        elif status == "failed" and place in _WORDING:
+        if status == "failed" and place in (*_OTHER_WORDS, *_WORDING):
             status = "undecidable"
         elif status == "failed" and place == "engineVersion" and _is_version(found, claimed):
             status = "passed"
