@@ -10,7 +10,7 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -129,6 +129,27 @@ def yaml_string(value: str) -> str:
     Characters beyond U+FFFF stay as they are: JSON would write two surrogates, which YAML refuses.
     """
     return _YAML_ESCAPED.sub(lambda m: f"\\u{ord(m[0]):04x}", json.dumps(value, ensure_ascii=False))
+
+
+_YAML_PLAIN = re.compile(r"(?:\.?/|\$?[A-Za-z_])(?:[A-Za-z0-9_./+ -]*[A-Za-z0-9_./+-])?(?:[:@][A-Za-z0-9_./+-]+)*")
+_YAML_WORDS = frozenset(
+    ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"]  # in YAML 1.1 too, which others read
+)
+
+
+def yaml_scalar(value: Any) -> str:
+    """One value on one line: a plain word where every version of YAML reads that as itself, else a quoted text; what is
+    nested in brackets."""
+    if isinstance(value, str):
+        plain = _YAML_PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS
+        return value if plain else yaml_string(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{yaml_scalar(str(key))}: {yaml_scalar(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(yaml_scalar, value)) + "]"
+    text = json.dumps(value)
+    # JSON's 1e-05 is a text for YAML 1.1, which others read.
+    return re.sub(r"^(-?[0-9]+)e", r"\1.0e", text) if isinstance(value, float) else text
 
 
 def compose_string(value: str) -> str:

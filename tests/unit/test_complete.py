@@ -242,7 +242,7 @@ bench:
     [
         ("extends: qwen36-35b-dflsh", "there is no preset 'qwen36-35b-dflsh'", "nearest: qwen36-35b-dflash"),
         ("extends: [a]", "extends must be the name of a preset", ""),
-        ("extends: ../../etc/passwd", "there is no preset '../../etc/passwd'", "nearest: "),
+        ("extends: ../../etc/passwd", "there is no preset '../../etc/passwd'", "`recipegen catalog list`"),
         (
             "extends: qwen36-35b-dflash\nheadlin: x",
             "unknown key 'headlin' in the recipe",

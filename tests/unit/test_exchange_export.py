@@ -19,8 +19,9 @@ from recipegen.exchange.report import Report
 from recipegen.exchange.server import find_server, read_flags
 from recipegen.exchange.source import Source
 from recipegen.exchange.words import Word
-from recipegen.exchange.yaml_text import block, scalar
+from recipegen.exchange.yaml_text import block
 from recipegen.load.yamldoc import parse
+from recipegen.quoting import yaml_scalar
 from recipegen.spec.completed import Spec
 from tests.unit.exchange_support import OTHERS, SPARKRUN, imported, spec_of
 
@@ -190,7 +191,7 @@ def test_yaml_reads_back_what_was_written(value: Any) -> None:
     if not (isinstance(value, str) and any(0x2000 < ord(c) < 0x2100 for c in value)):
         assert yaml.safe_load(text) == expected  # YAML 1.1, which others read
     assert parse(text, Path("x")).data == expected
-    assert parse(scalar(value), Path("x")).data == value
+    assert parse(yaml_scalar(value), Path("x")).data == value
 
 
 def test_a_words_engine_is_found_whatever_stands_before() -> None:

@@ -224,6 +224,8 @@ def test_spark_vllm_docker() -> None:
         ("--hf-overrides '{\"a\": NaN}'", "hf-overrides", '{"a": NaN}'),
         ("--speculative-config.model ngram", "speculative-config", {"model": "ngram"}),
         ("-cc.cudagraph_mode=NONE", "compilation-config", {"cudagraph_mode": "NONE"}),
+        ("-O.cudagraph_mode=FULL", "compilation-config", {"cudagraph_mode": "FULL"}),
+        ("-O.level 3", "compilation-config", {"level": 3}),
         ("--default-chat-template-kwargs.thinking=true", "default-chat-template-kwargs", {"thinking": True}),
         ("--chat-template '{{% if x %}}'", "chat-template", "{% if x %}"),
         ("--unheard-of", "unheard-of", True),
@@ -459,3 +461,11 @@ def test_more_machines_than_any_profile_has_make_a_record() -> None:
 def test_a_further_name_has_its_line() -> None:
     found = with_command("vllm serve {model} \\\n  --served-model-name one two")
     assert lost(found, "--served-model-name").line == 6
+
+
+def test_what_an_old_spelling_meant_and_what_a_repeat_costs_is_said() -> None:
+    found = with_command("vllm serve {model} -O.cudagraph_mode=FULL --middleware a.b --middleware c.d")
+    assert flags_of(found) == {"compilation-config": {"cudagraph_mode": "FULL"}, "middleware": "c.d"}
+    assert any("-cc.cudagraph_mode" in note for note in found.report.notes)
+    assert lost(found, "--middleware").value == "a.b"
+    assert "some flags would add them up" in lost(found, "--middleware").why

@@ -116,6 +116,12 @@ def test_the_source_and_the_kv_cache_are_told() -> None:
     assert "vLLM may not load it" in quantization(quant(quant_method="exl3", bits=4)).notes[0]
 
 
+def test_a_quantization_config_of_another_shape_is_named() -> None:
+    found = quantization({"quantization_config": [{"quant_method": "fp8"}], "dtype": "bfloat16"})
+    assert found.label == "BF16"
+    assert found.notes == ("its quantization_config is no mapping but list: what it says was not read",)
+
+
 def test_the_text_part_of_a_config_without_end_is_bounded() -> None:
     config: dict[str, Any] = {}
     for _ in range(5000):

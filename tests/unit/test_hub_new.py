@@ -183,6 +183,12 @@ def test_a_renamed_model_gets_its_name_of_today(hub: HubWorld, workspace: Worksp
     assert "The hub calls old/name by this name now." in first.facts
 
 
+def test_an_unknown_quantization_is_said_in_plain_words(hub: HubWorld, workspace: Workspace) -> None:
+    hub.models["o/m"] = plain({**CONFIG, "dtype": None})
+    said = new_from_hub(workspace, "a", "o/m")[2].facts
+    assert "Quantization unknown (safetensors), no file of the repository says it." in said
+
+
 @pytest.mark.parametrize(
     ("pipeline", "told"), [("text-to-image", True), ("image-text-to-text", False), ("x\ny", False), (None, False)]
 )

@@ -401,3 +401,16 @@ def test_json_has_no_word_for_what_is_not_a_number() -> None:
 @pytest.mark.parametrize("filter_", [quoting.html_text])
 def test_html_text_leaves_no_tag_and_no_quote(filter_: Callable[[str], str]) -> None:
     assert filter_('<b a="\'">&') == "&lt;b a=&quot;&#x27;&quot;&gt;&amp;"
+
+
+@pytest.mark.parametrize(
+    "value", [*HOSTILE, "nan", "Inf", "./a", "/a b", "$model", "a:1", "1:20", "on", 1.0, 1e-05, -3, None]
+)
+def test_a_yaml_value_is_the_same_outside_and_inside_of_brackets(value: object) -> None:
+    flow = {"a": [value], "b": {"c": value}}
+    text = f"plain: {quoting.yaml_scalar(value)}\nflow: {quoting.yaml_scalar(flow)}\n"
+    assert yaml.safe_load(text) == {"plain": value, "flow": flow}
+
+
+def test_a_yaml_value_is_plain_where_that_is_safe() -> None:
+    assert quoting.yaml_scalar({"$model": "drafter", "n": "no", "x": True}) == '{$model: drafter, "n": "no", x: true}'

@@ -134,10 +134,10 @@ def preset_file(name: str) -> Path:
 
     names = preset_names()
     if name not in names:
-        near = get_close_matches(name, names, n=5, cutoff=0.4) or names
+        near = get_close_matches(name, names, n=3, cutoff=0.4)
+        said = f"nearest: {', '.join(near)}; " if near else ""
         raise RecipegenError(
             f"there is no preset {name!r}",
-            hint=f"nearest: {', '.join(near)}; `recipegen catalog list` shows all, "
-            "--model HF_ID starts from a hub model",
+            hint=f"{said}`recipegen catalog list` shows all, --model HF_ID starts from a hub model",
         )
     return PRESETS / f"{name}.yaml"

@@ -32,6 +32,7 @@ _MODULES = {
 }
 _SERVES = {"vllm": "vllm", "spark": "atlas", "atlas": "atlas", "sglang": "sglang", "max": "modular-max"}
 _ALONE = {"llama-server": "llama.cpp", "trtllm-serve": "trtllm"}
+_OLD_CONFIG = "optimization-level"
 _LEVEL = re.compile(r"-O=?(?:[0-9]+|O[0-9])")
 _FLAG = re.compile(r"-{1,2}[A-Za-z][A-Za-z0-9_.-]*")
 _SECRETS = ("api-key", "hf-token", "ssl-key-file-password")
@@ -164,6 +165,10 @@ def read_flags(engine: str, words: list[Word], version: str | None, report: Repo
         key = flag_key(written) if not _LEVEL.fullmatch(word.text) else word.text
         head, dot, rest = key.partition(".")
         name, value, about = facts.of(head)
+        if dot and name == _OLD_CONFIG and engine == "vllm":
+            # -O was the compilation config once; a level has no fields, and vLLM refuses a mapping for one.
+            report.note(f"{written} (line {word.line}): -O is a level now; kept as what it meant, -cc.{rest}")
+            name, value, about = facts.of("compilation-config")
         values: list[Word] = []
         if _LEVEL.fullmatch(word.text):
             name, values = "optimization-level", [Word(word.text.removeprefix("-O").lstrip("="), word.line)]
@@ -220,7 +225,9 @@ def _put(
     if name in server.flags:
         before = server.flags.pop(name)
         if not server.layered:
-            again = "is given more than once; recipegen holds one value, and the last one counts"
+            again = (
+                "is given more than once; recipegen holds one value and keeps the last; some flags would add them up"
+            )
             report.lose(written, again, before, server.lines[name])
     if len(values) > 1:
         value = [_typed(item.text, about) for item in values]

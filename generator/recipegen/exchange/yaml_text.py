@@ -3,33 +3,14 @@ otherwise. Owns the layout; `quoting` owns the escapes."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recipegen.load.yamldoc import Path_
-from recipegen.quoting import comment_text, yaml_string
+from recipegen.quoting import comment_text, yaml_scalar
 
-_PLAIN = re.compile(r"(?:\.?/|[A-Za-z_])(?:[A-Za-z0-9_./+ -]*[A-Za-z0-9_./+-])?(?:[:@][A-Za-z0-9_./+-]+)*")
-_WORDS = frozenset(
-    ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"]  # in YAML 1.1 too, which others read
-)
 _BLOCK_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]*")
-
-
-def scalar(value: Any) -> str:
-    """One value on one line: a plain word where that is safe, else a quoted text; JSON for what is nested."""
-    if isinstance(value, str):
-        plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
-        return value if plain else yaml_string(value)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{scalar(str(key))}: {scalar(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(scalar, value)) + "]"
-    text = json.dumps(value)
-    # JSON's 1e-05 is a text for YAML 1.1, which others read.
-    return re.sub(r"^(-?[0-9]+)e", r"\1.0e", text) if isinstance(value, float) else text
 
 
 def block(data: Mapping[str, Any], flat: tuple[Path_, ...], comments: Mapping[Path_, str]) -> list[str]:
@@ -48,7 +29,7 @@ def _mapping(
     indent = "  " * len(path)
     for key, value in data.items():
         at = (*path, key)
-        head = f"{indent}{scalar(key)}:"
+        head = f"{indent}{yaml_scalar(key)}:"
         said = f"  # {comment_text(comments[at])}" if at in comments else ""
         if isinstance(value, Mapping) and value and not _is_flat(at, flat):
             yield head + said
@@ -61,15 +42,15 @@ def _mapping(
             yield f"{head} |{said}"
             yield from (f"{indent}  {line}".rstrip() for line in value.removesuffix("\n").split("\n"))
         else:
-            yield f"{head} {scalar(value)}{said}"
+            yield f"{head} {yaml_scalar(value)}{said}"
 
 
 def _item(item: Any, indent: str) -> Iterator[str]:
     if not isinstance(item, Mapping) or not item:
-        yield f"{indent}  - {scalar(item)}"
+        yield f"{indent}  - {yaml_scalar(item)}"
         return
     for number, (key, value) in enumerate(item.items()):
-        yield f"{indent}  {'-' if not number else ' '} {scalar(key)}: {scalar(value)}"
+        yield f"{indent}  {'-' if not number else ' '} {yaml_scalar(key)}: {yaml_scalar(value)}"
 
 
 def _is_flat(path: Path_, flat: tuple[Path_, ...]) -> bool:

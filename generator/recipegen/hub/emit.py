@@ -8,14 +8,11 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from recipegen.quoting import comment_text, yaml_string
+from recipegen.quoting import comment_text, yaml_scalar
 
 WIDTH = 110
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*")
-"""Text that is the same without quotes under every version of YAML, apart from the words below."""
 _SENTENCE = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./+()=<>,;' -]|:(?=[^ ]))*(?<! )")
-"""The same outside of brackets, where a comma or a space ends nothing."""
-_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+"""Prose that needs no quotes outside of brackets, where a comma ends nothing."""
 _PROSE = re.compile(r"[^\s](?:[ -~]*[^\s])?")
 
 Place = tuple[str, ...]
@@ -44,24 +41,24 @@ def _entry(key: str, value: Any, above: Place, comments: Mapping[Place, str]) ->
     said = comments.get(place, "")
     if isinstance(value, Mapping) and not _short(value, place):
         yield from _comment(said, pad) if said else ()
-        yield f"{pad}{_key(key)}:"
+        yield f"{pad}{yaml_scalar(key)}:"
         for inner, item in value.items():
             yield from _entry(inner, item, place, comments)
         return
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-        yield f"{pad}{_key(key)}:"
+        yield f"{pad}{yaml_scalar(key)}:"
         for item in value:
             for number, (inner, leaf) in enumerate(item.items()):
-                yield f"{pad}  {'- ' if number == 0 else '  '}{_key(inner)}: {_leaf(leaf)}"
+                yield f"{pad}  {'- ' if number == 0 else '  '}{yaml_scalar(inner)}: {_leaf(leaf)}"
         return
-    line = f"{pad}{_key(key)}: {_leaf(value)}"
+    line = f"{pad}{yaml_scalar(key)}: {_leaf(value)}"
     folded = isinstance(value, str) and len(line) > WIDTH and _PROSE.fullmatch(value) and "  " not in value
     if said and not folded and len(line) + len(said) + 4 <= WIDTH:
         yield f"{line}  # {comment_text(said)}"
         return
     yield from _comment(said, pad) if said else ()
     if folded:
-        yield f"{pad}{_key(key)}: >-"
+        yield f"{pad}{yaml_scalar(key)}: >-"
         yield from textwrap.wrap(
             value,
             WIDTH,
@@ -76,7 +73,7 @@ def _entry(key: str, value: Any, above: Place, comments: Mapping[Place, str]) ->
 
 def _short(value: Mapping[str, Any], place: Place) -> bool:
     """Whether a mapping goes into one line: a leaf below the sections, and not long."""
-    return len(place) > 2 and len(_flow(value)) <= 80
+    return len(place) > 2 and len(yaml_scalar(value)) <= 80
 
 
 def _comment(text: str, pad: str) -> list[str]:
@@ -91,29 +88,7 @@ def _comment(text: str, pad: str) -> list[str]:
     )
 
 
-def _key(key: str) -> str:
-    return key if _PLAIN.fullmatch(key) and key.lower() not in _WORDS else yaml_string(key)
-
-
 def _leaf(value: Any) -> str:
     """What stands behind a key of a block."""
-    sentence = isinstance(value, str) and _SENTENCE.fullmatch(value) and value.lower() not in _WORDS
-    return value if sentence else _flow(value)
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "null"
-    if isinstance(value, int | float):
-        return repr(int(value) if value == int(value) else value)
-    if isinstance(value, str):
-        return _key(value)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_flow_key(str(key))}: {_flow(item)}" for key, item in value.items()) + "}"
-    return "[" + ", ".join(map(_flow, value)) + "]"
-
-
-def _flow_key(key: str) -> str:
-    return key if key.startswith("$") and _PLAIN.fullmatch(key[1:]) else _key(key)
+    sentence = isinstance(value, str) and " " in value and _SENTENCE.fullmatch(value)
+    return value if sentence else yaml_scalar(value)

@@ -18,7 +18,7 @@ from recipegen.hub.draft import DFLASH_PATCH, SHARE, Draft, draft, speculative_c
 from recipegen.hub.emit import recipe_yaml
 from recipegen.hub.facts import HubModel, read_model, unknown
 from recipegen.hub.known import Known, known_of, target_of_drafter
-from recipegen.hub.quantization import text_part
+from recipegen.hub.quantization import NO_FILE, text_part
 
 if TYPE_CHECKING:
     from recipegen.lint.finding import Finding
@@ -286,7 +286,8 @@ def _facts(model: HubModel, known: Known) -> Iterator[str]:
         found = model.quantization
         form = f" ({found.format})" if found.format else ""
         cache = f", KV cache meant for {found.kv_cache}" if found.kv_cache else ""
-        yield f"Quantization {found.label}{form}, read from {found.source}{cache}."
+        said = found.source if found.source == NO_FILE else f"read from {found.source}"
+        yield f"Quantization {found.label}{form}, {said}{cache}."
         yield from (f"{note[0].upper()}{note[1:]}." for note in found.notes)
     if model.weights_gb and not model.ggufs:
         yield f"{model.weights_gb:g} GB of weights."

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 UNKNOWN = "unknown"
+NO_FILE = "no file of the repository says it"
+"""The source of a quantization that is not known."""
 _PLAIN = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
 _PLAIN_STORED = {"BF16": "BF16", "F16": "FP16", "F32": "FP32"}
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,40}")
@@ -80,6 +82,10 @@ def quantization(
         stored: number formats of its tensors, as the hub counted them (BF16, F8_E4M3 …), most numerous first.
     """
     beside = files or {}
+    if (odd := config.get("quantization_config")) is not None and not isinstance(odd, Mapping):
+        said = f"its quantization_config is no mapping but {type(odd).__name__}: what it says was not read"
+        other = quantization({**config, "quantization_config": None}, files, scheme=scheme, stored=stored)
+        return replace(other, notes=(*other.notes, said))
     for place, section in _sections(config):
         found = _of_section(section, f"{place} in config.json")
         if found is not None:
@@ -273,4 +279,4 @@ def _plain(config: Mapping[str, Any], stored: tuple[str, ...]) -> Quantization:
                 return Quantization(label, "safetensors", f"{key} in {name}")
     if stored and (label := _PLAIN_STORED.get(stored[0])) is not None:
         return Quantization(label, "safetensors", "the types of its tensors, as the hub counts them")
-    return Quantization(UNKNOWN, "safetensors" if config else None, "no file of the repository says")
+    return Quantization(UNKNOWN, "safetensors" if config else None, NO_FILE)
