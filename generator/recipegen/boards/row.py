@@ -3,8 +3,10 @@ that a bare report can be held against a bare payload."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from recipegen.evidence import EVERY_METRIC
@@ -112,9 +114,14 @@ def figures(row: Row) -> dict[str, float | int]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def agrees(claimed: float, found: float) -> bool:
-    """Whether a claimed figure is what was found, rounded to the decimals of the claim: 153.8 is 154 and not 153."""
-    text = repr(float(claimed))
-    decimals = 0 if "e" in text or text.endswith(".0") else len(text.partition(".")[2])
+def agrees(claimed: float | Decimal, found: float) -> bool:
+    """Whether a claimed figure is what was found, rounded to the decimals of the claim: 153.8 is 154 and not 153.
+
+    A Decimal has the decimals that were written: 154.0 has one, as a float it has none.
+    """
+    if not math.isfinite(claimed):
+        return False
+    written = claimed if isinstance(claimed, Decimal) else Decimal(repr(float(claimed))).normalize()
+    decimals = max(0, -int(written.as_tuple().exponent))
     # Half of the last decimal, and a little more for a value that lies in the middle of two.
-    return bool(abs(claimed - found) <= 0.5 * 10**-decimals * (1 + 1e-9) + 1e-12 * abs(found))
+    return abs(float(written) - found) <= 0.5 * 10.0**-decimals * (1 + 1e-9) + 1e-12 * abs(found)

@@ -38,7 +38,9 @@ _LLAMA = {
     "flash-attn": "flashAttn",
     "ubatch-size": "prefillChunkSize",
 }
-_KINDS: Mapping[str, tuple[type, ...]] = {
+FLAGS: Mapping[str, Mapping[str, str]] = {"vllm": _VLLM, "llama.cpp": _LLAMA}
+"""By engine: the long name of a flag, without dashes, and the field that it is."""
+KINDS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("tensorParallel", "pipelineParallel", "maxRunningSeqs", "prefillChunkSize"), (int,)),
     **dict.fromkeys(("gpuLayers", "numParallel"), (int,)),
     **dict.fromkeys(("gpuMemUtil", "cpuOffloadGb"), (int, float)),
@@ -61,13 +63,13 @@ def normal(spec: Spec, variant: str) -> dict[str, Any]:
 def engine_flags(spec: Spec, variant: str) -> dict[str, Any]:
     """What the recipe says of the server: scheduler, cache, parallelism, speculation."""
     flags = normal(spec, variant)
-    table = {"vllm": _VLLM, "llama.cpp": _LLAMA}.get(spec.engine.name, {})
+    table = FLAGS.get(spec.engine.name, {})
     found: dict[str, Any] = {}
     for flag, name in table.items():
         value: Any = flags.get(flag)
         if name == "flashAttn" and isinstance(value, str):
             value = _SWITCH.get(value)
-        if type(value) in _KINDS[name]:
+        if type(value) in KINDS[name]:
             found[name] = value.lower() if name == "attentionBackend" else value
     if found.get("kvCacheDtype") != flags.get("cache-type-v", found.get("kvCacheDtype")):
         del found["kvCacheDtype"]  # two types, and one field

@@ -29,8 +29,15 @@ _METRIC_VALUE = re.compile(
 )
 _COMMAS = re.compile(r"(?<![\w.])\d+(?:,\d+)+(?:\.\d+)?(?![\w,])")
 _GROUPS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_COMPARED = re.compile(r"\b(?:faster|slower|as fast|fold|speed-?up|twice|double[ds]?|times)\b", re.IGNORECASE)
-_SAID = re.compile(r"\b(?:twice|double[ds]?)\b|(?<![\w.-])\d+(?:\.\d+)?(?:-fold)?(?![\w.]*\w)", re.IGNORECASE)
+_COMPARED = re.compile(
+    r"\b(?:faster|slower|as fast|\w*fold|speed-?up|twice|thrice|(?:double|triple)[ds]?|times)\b", re.IGNORECASE
+)
+_SAID = re.compile(
+    r"\b(?:twice|thrice|half|(?:double|triple)[ds]?)\b"
+    r"|\b(?:two|three|four|five|six|seven|eight|nine|ten)(?: times|-?fold)\b"
+    r"|(?<![\w.-])\d+(?:\.\d+)?(?:-fold)?(?![\w.]*\w)",
+    re.IGNORECASE,
+)
 """What may be a claim in a sentence that speaks of speed: any number, and words for one."""
 _COUNT = re.compile(r"(?<!\w)n\s*=\s*(?P<value>\d{1,6})\b(?P<warm>\s*warm\b)?", re.IGNORECASE)
 _RANGE = re.compile(

@@ -11,13 +11,15 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from recipegen.boards.row import PREFILL_FROM_TTFT, TOTAL
+from recipegen.boards.row import PREFILL_FROM_TTFT, TOTAL, agrees
+from recipegen.boards.server_flags import FLAGS, KINDS
 from recipegen.boards.shape import hygiene_findings, read_body, rule_findings, shape_problems
 from recipegen.bundle.layout import refused
 from recipegen.claims import Check
 from recipegen.errors import RecipegenError
 from recipegen.evidence import Evidence
 from recipegen.files import read_bounded
+from recipegen.fit.context import CONTEXT_FLAGS
 from recipegen.plausible import Limits, judge_cell
 from recipegen.publish.compare import arguments
 from recipegen.publish.figures import number
@@ -27,7 +29,7 @@ from recipegen.results.store import DOUBTFUL
 from recipegen.verify.notes import Claimed, read_notes
 from recipegen.verify.outcome import Outcome, guarded
 from recipegen.verify.provenance import self_fault
-from recipegen.verify.raw import Raw, Statistic, is_shown_as, matching, nearby, read_raw, statistics_of
+from recipegen.verify.raw import Raw, Statistic, matching, nearby, read_raw, statistics_of
 
 PAYLOAD_LIMIT = 1 << 20
 LARGEST = 10**12
@@ -36,16 +38,8 @@ FIELDS = {"tokSOut": "tg", "ttftMs": "ttft", "tokSPrefill": "pp"}
 """Fields of a LocalMaxxing body that a report decides: the median of these metrics."""
 MEASURED_ELSEWHERE = ("peakVramGb", "gpuPowerWatts", "hardwareCost")
 _CENTRES = ("median", "mean")
-_FLAGS = {
-    "contextLength": ("--max-model-len", "--ctx-size", "-c"),
-    "gpuMemUtil": ("--gpu-memory-utilization",),
-    "tensorParallel": ("--tensor-parallel-size", "-tp"),
-    "kvCacheDtype": ("--kv-cache-dtype",),
-    "attentionBackend": ("--attention-backend",),
-    "maxRunningSeqs": ("--max-num-seqs",),
-    "prefillChunkSize": ("--max-num-batched-tokens",),
-}
-_SWITCHES = {"prefixCaching": "--enable-prefix-caching", "chunkedPrefill": "--enable-chunked-prefill"}
+_SHORT = {"tensorParallel": ("-tp",), "contextLength": ("-c",)}
+_SWITCHED = {"set": True, "on": True, "off": False}
 Payload = Mapping[str, Any]
 
 
@@ -231,7 +225,7 @@ def _computed(field: str, value: Any, found: float | None, how: str, path: str) 
         return Check(name, "failed", f"{value!r:.80} is not a number", path)
     if found is None:
         return Check(name, "undecidable", f"the report has not all that {field} is made of: {how}", path)
-    good = is_shown_as(found, value)
+    good = agrees(value, found)
     text = f"{field} {value} {'follows' if good else 'does not follow'}: {found:.2f} is {how}"
     return Check(name, "passed" if good else "failed", text, path)
 
@@ -324,7 +318,7 @@ def _ratio(claim: Claimed, head: Raw, others: Sequence[Raw]) -> tuple[str, str]:
     same = [raw for raw in others if raw.shape == head.shape]
     bases = [(one, one.source) for raw in same for one in statistics_of(raw, "tg") if one.stat == "median"]
     if claim.base is not None:
-        bases = [(one, source) for one, source in bases if is_shown_as(one.value, claim.base)]
+        bases = [(one, source) for one, source in bases if agrees(claim.base, one.value)]
     if bases:
         value, source = bases[0][0].value, bases[0][1]
     elif claim.base:
@@ -334,7 +328,7 @@ def _ratio(claim: Claimed, head: Raw, others: Sequence[Raw]) -> tuple[str, str]:
     if not value or not math.isfinite(ours.value / value):
         return "undecidable", "the baseline has no speed"
     text = f"{number(ours.value)} / {number(value)} ({source}) is {ours.value / value:.3f}"
-    if not is_shown_as(ours.value / value, claim.value):
+    if not agrees(claim.value, ours.value / value):
         return "failed", f"does not follow: {text}"
     return ("passed", text) if bases else ("undecidable", f"{text}; the baseline's report was not given")
 
@@ -351,16 +345,28 @@ def _launch_line(payload: Payload, path: str) -> Iterator[Check]:
     except ValueError as error:
         yield Check("field-commandSnippet", "undecidable", f"is not a command line: {error}", path)
         return
-    said: dict[str, Any] = {
-        field: next((given[name] for name in names if name in given), None) for field, names in _FLAGS.items()
-    }
-    said |= {field: given.get(name) and True for field, name in _SWITCHES.items()}
+    said = dict(_said(given))
     said |= _drafter(given.get("--speculative-config"))
     for field, value in said.items():
         if field in fields and value is not None:
             good = _agrees(fields[field], value)
             words = f"{fields[field]} and the launch line {'agree' if good else f'says {value}'}"
             yield Check(f"field-{field}", "passed" if good else "failed", f"{field} {words}", path)
+
+
+def _said(given: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """What a launch line says of each field of a payload."""
+    # Several slots part llama.cpp's window among them, each its own way.
+    parted = any(given.get(name, "1") != "1" for name in ("--parallel", "-np"))
+    windows = [] if parted else [(flag, "contextLength") for flag in CONTEXT_FLAGS.values()]
+    for flag, field in [*windows, *(pair for table in FLAGS.values() for pair in table.items())]:
+        values = [given[name] for name in (f"--{flag}", *_SHORT.get(field, ())) if name in given]
+        if bool not in KINDS.get(field, ()):
+            yield from ((field, value) for value in values)
+        elif f"--no-{flag}" in given:
+            yield field, False
+        else:
+            yield from ((field, _SWITCHED[value]) for value in values if value in _SWITCHED)
 
 
 def _drafter(config: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recipegen.boards.row import Row, row_of
+from recipegen.boards.row import Row, agrees, row_of
 from recipegen.evidence import EVERY_METRIC
 from recipegen.publish.figures import number
 from recipegen.results.report import ReportCell, cell_of, check_report, metric_values
@@ -95,15 +95,9 @@ def statistics_of(raw: Raw, metric: str) -> Iterator[Statistic]:
                 yield Statistic(metric, stat, of, value, found.n, raw.source)
 
 
-def is_shown_as(value: float, written: Decimal) -> bool:
-    """Whether a number, rounded to the decimals of a written one, is that one."""
-    decimals = max(0, -int(written.as_tuple().exponent))
-    return abs(value - float(written)) <= 0.5 * 10.0**-decimals * (1 + 1e-9)
-
-
 def matching(written: Decimal, found: Iterable[Statistic], stats: Sequence[str]) -> list[Statistic]:
     """The statistics of these kinds that a written number can be."""
-    return [one for one in found if one.stat in stats and is_shown_as(one.value, written)]
+    return [one for one in found if one.stat in stats and agrees(written, one.value)]
 
 
 def nearby(found: Iterable[Statistic], stats: Sequence[str]) -> str:
