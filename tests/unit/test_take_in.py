@@ -18,6 +18,7 @@ from recipegen.files import sha256_file
 from recipegen.verify import repository
 from recipegen.verify.repository import take_in
 from recipegen.verify.whole import verify_bundle
+from tests.support.scenario import recipegen
 from tests.unit.bundle_factory import NAME, archive, made, measured
 from tests.unit.test_verify import RUN, edit_claim, relist
 
@@ -150,4 +151,11 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar.gz").write_bytes(b"no archive")
     with pytest.raises(NoBundle):
         take_in(tmp_path / "x.tar.gz", tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_cell_that_is_not_there_leaves_no_folder(repo: Path, tmp_path: Path) -> None:
+    packed = archive(repo, tmp_path / "a.tar.gz")
+    done = recipegen("reproduce", packed, "--into", tmp_path / "mine", "--cell", "nope")
+    assert (done.returncode, "no cell that the reference has and --cell names" in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "mine").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,11 +107,16 @@ def reproduce_command(
     else:
         workspace, name = Workspace.open(root), target
         kit_sha256 = require_rendered(workspace, name)
-    own = workspace.runnable(name)
-    if options.runner != "endpoint":
-        require_one_machine(own)
-    found = _published(workspace, own, variant) if published else _measured(workspace, name, variant, run)
-    planned = _planned(found, cells, runs)
+    try:
+        own = workspace.runnable(name)
+        if options.runner != "endpoint":
+            require_one_machine(own)
+        found = _published(workspace, own, variant) if published else _measured(workspace, name, variant, run)
+        planned = _planned(found, cells, runs)
+    except RecipegenError:
+        if bundle is not None:  # nothing was begun in it, and the next try wants the folder
+            shutil.rmtree(workspace.repository.root)
+        raise
     request = Request(
         spec=found.spec,
         folder=workspace.folder(own),
