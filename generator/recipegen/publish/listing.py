@@ -22,6 +22,10 @@ class CellLine:
     """One cell of a run.
 
     Attributes:
+        pp, tg, depth: prompt, answer and context in tokens.
+        file: name of the raw report in the run's folder; None for a cell that failed.
+        ended: when it was done, in UTC; None where nobody noted it.
+        samples: raw samples by metric, in the order in which they were measured; the first, cold one included.
         figures: statistics of the warm samples, by metric (tok/s, tok/s, ms).
         verdict: whether the figures can be right; None where nobody judged them.
         reasons: of the verdict.
@@ -32,8 +36,17 @@ class CellLine:
     """
 
     id: str
+    corpus: str
+    thinking: str
+    pp: int
+    tg: int
+    depth: int
+    concurrency: int
     status: str
     error: str | None
+    file: str | None
+    ended: str | None
+    samples: Mapping[str, tuple[float, ...]]
     figures: Mapping[str, Described]
     verdict: str | None
     reasons: tuple[str, ...]
@@ -48,6 +61,10 @@ class RunLine:
     """One run.
 
     Attributes:
+        origin: bench, kit or collected.
+        started: in UTC; None where nobody noted it.
+        engine: name and version, as far as they are known: `vllm 0.32.0`.
+        image: reference of the image that ran; None without one.
         quality: pass, warn or fail; None where nobody looked.
         quality_reasons: of the checks that did not pass.
     """
@@ -57,9 +74,13 @@ class RunLine:
     run: str
     variant: str
     method: str
+    origin: str
     status: str
     error: str | None
+    started: str | None
     date: str | None
+    engine: str
+    image: str | None
     profile: str | None
     quality: str | None
     quality_reasons: tuple[str, ...]
@@ -116,9 +137,13 @@ def _run_line(folder: Path, problems: list[Problem]) -> RunLine:
         run=folder.name,
         variant=record["variant"],
         method=record["method"],
+        origin=record["origin"],
         status=record["status"],
         error=record["error"],
+        started=record["started"],
         date=(record["ended"] or record["started"] or "")[:10] or None,
+        engine=" ".join(str(record["engine"][key]) for key in ("name", "version") if record["engine"].get(key)),
+        image=(record["image"] or {}).get("ref"),
         profile=record.get("profile"),
         quality=quality.get("verdict"),
         quality_reasons=tuple(_failed_checks(quality.get("checks") or ())),
@@ -136,19 +161,32 @@ def _cell_line(folder: Path, cell: CellRecord, problems: list[Problem]) -> CellL
     from recipegen.plausible.counters import acceptance_length, peak_used_bytes, server_note
     from recipegen.plausible.judge import metrics_of
 
+    samples: dict[str, tuple[float, ...]] = {}
     figures: dict[str, Described] = {}
     if cell["status"] == "done":
+        # Of one request at a time, the decode speed of each is that of all.
+        metrics_asked = [*METRICS, *(["tg_req"] if cell["concurrency"] > 1 else [])]
         try:
-            samples = cell_samples(folder, cell, *METRICS)
-            figures = {metric: describe(values) for metric, values in zip(METRICS, samples, strict=True) if values}
+            found = zip(metrics_asked, cell_samples(folder, cell, *metrics_asked), strict=True)
+            samples = {metric: tuple(values) for metric, values in found if values}
+            figures = {metric: describe(values) for metric, values in samples.items()}
         except SpecError as error:
             problems += error.problems
     verdict = cell.get("verdict") or {}
     metrics = metrics_of(folder, cell) or {}
     return CellLine(
         id=cell["id"],
+        corpus=cell["corpus"],
+        thinking=cell["thinking"],
+        pp=cell["pp"],
+        tg=cell["tg"],
+        depth=cell["depth"],
+        concurrency=cell["concurrency"],
         status=cell["status"],
         error=cell["error"],
+        file=cell["file"],
+        ended=cell["ended"],
+        samples=samples,
         figures=figures,
         verdict=verdict.get("verdict"),
         reasons=tuple(map(str, verdict.get("reasons") or ())),
