@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import RecipegenError, Where
-from recipegen.publish.entry import entry_of, headline_run
+from recipegen.publish.entry import entry_of, headline_run, recorded_runs
 from recipegen.publish.figures import METRICS, MORE_METRICS
 from recipegen.results.report import ReportCell, load_benchmark, load_report, metric_values
 from recipegen.results.store import CellRecord, RunRecord, done_cells, iter_runs, load_run, quality_of, run_order
@@ -111,7 +111,7 @@ def find_evidence(
     spec = workspace.spec(name)
     folder = workspace.folder(spec)
     if variant is None and run is None and cell is None:
-        chosen = headline_run(entry_of(spec, folder, f"recipes/{name}"))
+        chosen = headline_run(entry_of(spec, folder, f"recipes/{name}"), recorded_runs(folder))
         if chosen is None:
             raise RecipegenError(
                 f"{name} has no run of its headline that could stand in the table",

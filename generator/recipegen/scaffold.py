@@ -37,6 +37,7 @@ def init_repository(folder: Path) -> list[Path]:
     Raises:
         RecipegenError: the folder is a repository already, or is not a folder.
     """
+    from recipegen.publish.data import CSV_FILE, JSON_FILE, index_csv, index_json
     from recipegen.publish.index import build_index
     from recipegen.render.templates import Templates
 
@@ -49,6 +50,8 @@ def init_repository(folder: Path) -> list[Path]:
         "recipes/.gitkeep": "",
         "patches/.gitkeep": "",
         INDEX_FILE: build_index([], INDEX_INTRO),
+        JSON_FILE: index_json([]),
+        CSV_FILE: index_csv([]),
         SCHEMA_FILE: schema_text(),
         "README.md": templates.render("repo/README.md.j2", name=folder.resolve().name),
         ".gitignore": templates.render("repo/gitignore.j2"),

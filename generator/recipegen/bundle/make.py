@@ -43,8 +43,10 @@ from recipegen.files import read_bounded, sha256_bytes, writing_atomic
 from recipegen.load.repo import INDEX_FILE, RECIPE_FILE
 from recipegen.lock import LOCK_FILE
 from recipegen.publish.entry import entry_of
-from recipegen.publish.index import build_index
+from recipegen.publish.index import RecordsBroken, build_index
+from recipegen.publish.listing import list_runs
 from recipegen.publish.results_page import build_results_page
+from recipegen.publish.shown import shown_of
 from recipegen.results.leaks import find_leak
 from recipegen.results.scrub import Identity, identity_here
 from recipegen.results.store import REPRODUCTION
@@ -230,8 +232,11 @@ def tables(evidence: Evidence) -> Iterator[Entry]:
                 if path.is_file() and not path.is_symlink():
                     shutil.copyfile(path, copy / path.name)
         entry = replace(entry_of(spec, evidence.folder, f"recipes/{spec.name}"), folder=place)
-        index = build_index([entry], f"# {spec.name}\n")
-        results = build_results_page(entry, [place / side.place for side in runs])
+        lines, problems = list_runs(place)
+        if problems:
+            raise RecordsBroken(problems)
+        shown = shown_of(entry, lines)
+        index, results = build_index([shown.row], f"# {spec.name}\n"), build_results_page(shown)
     yield Entry(INDEX_FILE, index.encode())
     yield Entry(f"recipes/{spec.name}/{RESULTS_FILE}", results.encode())
 

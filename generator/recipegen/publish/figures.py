@@ -123,11 +123,11 @@ def table_head(*columns: tuple[str, bool]) -> list[str]:
     return [table_row(*(title for title, _ in columns)), f"|{rule}|"]
 
 
-def conditions(figure: Published) -> str:
+def conditions(figure: Published, *, note: bool = True) -> str:
     """How a published figure came about, as far as it is known: `median, n=29, pp128 tg128 d0, sherlock`."""
     parts = [figure.stat, f"n={figure.n}" if figure.n else "n not given"]
     shape = f"pp{figure.pp} tg{figure.tg} d{figure.depth}" if figure.workload is None else figure.workload
     parts += [shape, *[f"c{figure.concurrency}"] * (figure.concurrency != 1), figure.corpus or "corpus not given"]
     if figure.thinking != "default":
         parts.append(f"thinking {figure.thinking}")
-    return ", ".join(markdown_text(part) for part in [*parts, *([figure.note] if figure.note else [])])
+    return ", ".join(markdown_text(part) for part in [*parts, *([figure.note] if figure.note and note else [])])

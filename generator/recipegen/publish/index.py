@@ -1,51 +1,35 @@
-"""INDEX.md: one row a recipe, computed from records and raw reports. Owns no measuring and no statistics."""
+"""INDEX.md: the table of a repository, from rows. Owns its words and its grouping; no figure and no file."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from recipegen.errors import EXIT_FINDINGS, Problem, RecipegenError, SpecError, Where
-from recipegen.publish.agents import newest_scores, score_text
-from recipegen.publish.entry import IndexEntry, failed_quality, headline_run
-from recipegen.publish.figures import NOTHING, cell_samples, conditions, digits, number, table_head, table_row
+from recipegen.errors import EXIT_FINDINGS, RecipegenError, SpecError
+from recipegen.publish.figures import NOTHING, conditions, digits, number, table_head, table_row
+from recipegen.publish.marks import DOUBT, is_doubtful, marked, quality_marked
+from recipegen.publish.row import Measured, Row
 from recipegen.quoting import markdown_link, markdown_text
-from recipegen.results.store import DOUBTFUL, quality_of
 from recipegen.stats import WARM_RULE
-from recipegen.stats.summary import describe
 
 if TYPE_CHECKING:
     from recipegen.spec.model import Published
 
 BEGIN = "<!-- recipegen:index:begin -->"
 END = "<!-- recipegen:index:end -->"
-
-_COLUMNS = (
-    ("recipe", False),
-    ("model", False),
-    ("quantization", False),
-    ("speculative method", False),
-    ("tg128 (tok/s)", True),
-    ("pp2048 (tok/s)", True),
-    ("quality", False),
-    ("agent score", False),
-    ("published elsewhere", False),
-    ("hardware", False),
-    ("date", False),
-    ("status", False),
-)
-_LEGEND = (
-    f"Measured figures are warm medians: {WARM_RULE} (n). Before n stands the 95 % bootstrap interval of the median;",
-    "a figure has no more digits than its interval supports, its raw report has all. few-samples, wide-interval, drift",
-    "and two-groups say why a figure must be read with care (the recipe's RESULTS.md has the numbers). Quality is the",
-    "verdict of questions that the server was asked; a run that fails makes no row. An agent score is of tasks that an",
-    "agent did on the headline variant; the label after it says what it is worth, and RESULTS.md why.",
-)
+RESULTS_PAGE = "RESULTS.md"
 _TG, _PP = 128, 2048
 """Tokens that the columns are named after; a recipe whose headline cell has others says so in its cells."""
-_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+_LEGEND = (
+    f"Figures are medians with their 95 % bootstrap interval: {WARM_RULE} (n). No figure has more digits",
+    "than its interval supports; the raw report has all. few-samples, wide-interval, drift and two-groups say why a",
+    "figure must be read with care. × baseline is decode speed over the baseline variant's, same cell and machine. Memory",
+    "is the most that the host had in use. Quality is the verdict of questions that the server was asked; a run that",
+    "fails makes no row. Reproduced counts other machines on which a measurement made again came out alike.",
+)
 
 
 class RecordsBroken(SpecError):
@@ -54,158 +38,231 @@ class RecordsBroken(SpecError):
     exit_code = EXIT_FINDINGS
 
 
-@dataclass
-class _Notes:
-    """The lines under the table; figures that came about alike share one."""
-
-    texts: list[str] = field(default_factory=list)
-
-    def mark(self, text: str) -> str:
-        """The mark of a line: ¹, ², …"""
-        if text not in self.texts:
-            self.texts.append(text)
-        return str(self.texts.index(text) + 1).translate(_SUPERSCRIPT)
-
-
-def build_index(entries: Iterable[IndexEntry], text: str = "") -> str:
+def build_index(rows: Iterable[Row], text: str = "") -> str:
     """The whole of INDEX.md with a fresh table.
 
     Args:
-        entries: the recipes, in any order.
+        rows: of the recipes, in any order.
         text: INDEX.md as it is; what stands outside the markers is kept byte for byte.
 
     Raises:
-        RecordsBroken: records or reports that the rows need cannot be used; all of them.
         RecipegenError: the markers in `text` are broken.
     """
-    # The markers first: a broken file should not cost a pass over ten thousand reports.
-    before, after, newline = _around(text)
-    return before + newline.join([BEGIN, *build_table(entries), END]) + after
+    before, after, newline = around_table(text)
+    return before + newline.join([BEGIN, *build_table(rows), END]) + after
 
 
-def build_table(entries: Iterable[IndexEntry]) -> list[str]:
-    """The lines between the markers: the table, the rule of its figures, the sources of published ones.
-
-    Raises:
-        RecordsBroken: records or reports that the rows need cannot be used; all of them.
-    """
-    notes = _Notes()
-    rows: list[str] = []
-    problems: list[Problem] = []
-    for entry in sorted(entries, key=lambda entry: entry.name):
-        try:
-            rows.append(_row(entry, notes))
-        except SpecError as error:
-            problems += error.problems
-        except RecipegenError as error:
-            problems.append(Problem(error.where or Where(entry.folder), error.message, error.hint))
-    if problems:
-        raise RecordsBroken(problems)
-    lines = ["", *table_head(*_COLUMNS), *rows, "", *_LEGEND]
-    for position, note in enumerate(notes.texts, 1):
-        lines += [
-            "",
-            f"{str(position).translate(_SUPERSCRIPT)} published elsewhere, not measured here: {note}",
-        ]
-    return [*lines, ""]
+def build_table(rows: Iterable[Row]) -> list[str]:
+    """The lines between the markers."""
+    ordered = sorted(rows, key=_order)
+    if not ordered:
+        return ["", "There is no recipe yet: `recipegen new NAME` makes one.", ""]
+    lines = ["", _summary(ordered), ""]
+    for group, members in groupby(ordered, key=_group):
+        lines += [f"### {markdown_text(group[1])}", "", *_TABLES[group[0]](list(members)), ""]
+    if any(row.state == "measured" for row in ordered):
+        lines += [*_LEGEND, ""]
+    return lines
 
 
-def _row(entry: IndexEntry, notes: _Notes) -> str:
-    recipe = f"{markdown_link(markdown_text(entry.name), entry.link)}: {markdown_text(entry.title)}"
-    measured = _measured(entry)
-    return table_row(
-        recipe,
-        markdown_text(entry.model),
-        markdown_text(entry.quantization),
-        markdown_text(entry.method),
-        measured.tg,
-        measured.pp,
-        measured.quality,
-        _agents(entry),
-        _published(entry, notes),
-        measured.hardware,
-        measured.date,
-        markdown_text(entry.status),
-    )
-
-
-@dataclass(frozen=True)
-class _Measured:
-    tg: str
-    pp: str
-    quality: str
-    hardware: str
-    date: str
-
-
-def _measured(entry: IndexEntry) -> _Measured:
-    """The cells of a row that come from a run."""
-    hardware = markdown_text(entry.hardware)
-    chosen = headline_run(entry)
-    if chosen is None:
-        quality = "fail" if failed_quality(entry) else NOTHING
-        return _Measured("not measured", "not measured", quality, hardware, NOTHING)
-    folder, record, cell = chosen
-    tg, pp = cell_samples(folder, cell, "tg", "pp")
-    other = [f"c{cell['concurrency']}"] * (cell["concurrency"] != 1) + [f"d{cell['depth']}"] * (cell["depth"] != 0)
-    made = ["collected"] * (record["origin"] == "collected")
-    verdict = (cell.get("verdict") or {}).get("verdict")
-    made += [f"{verdict}: see RESULTS.md"] * (verdict in DOUBTFUL)
-    if entry.gpu is None or not entry.is_own_hardware(record):
-        # Without a GPU to name, or on another one, only the machine tells what the figures are of.
-        hardware = f"{hardware}, measured on {markdown_text(folder.parent.name)}"
-    return _Measured(
-        _figure(tg, [f"tg{cell['tg']}"] * (cell["tg"] != _TG) + other + made),
-        _figure(pp, [f"pp{cell['pp']}"] * (cell["pp"] != _PP) + other + made),
-        markdown_text(quality_of(record) or "not asked"),
-        hardware,
-        markdown_text((cell["ended"] or record["ended"] or record["started"] or NOTHING)[:10]),
-    )
-
-
-def _agents(entry: IndexEntry) -> str:
-    """Scores of the headline variant, the newest of each suite, each with its label."""
-    scores = [
-        score_text(*one) + ("" if entry.is_named_like_own(one[0].machine) else f" (on {markdown_text(one[0].machine)})")
-        for one in newest_scores(entry.agents, entry.headline)
+def _summary(rows: Sequence[Row]) -> str:
+    measured = [row for row in rows if row.state == "measured"]
+    own = sum(row.own_hardware for row in measured)
+    published = sum(row.state == "published" for row in rows)
+    parts = [
+        f"{len(rows)} recipe{'s' * (len(rows) != 1)}",
+        f"{len(measured)} measured here, {own} of them on the hardware that they are written for",
+        f"{published} with figures of others only",
     ]
-    return "; ".join(scores) or NOTHING
+    files = f"{markdown_link('index.json', 'index.json')}, {markdown_link('index.csv', 'index.csv')}"
+    return f"{': '.join((parts[0], '; '.join(parts[1:])))}. The same as data: {files}."
 
 
-def _figure(samples: list[float], remarks: list[str]) -> str:
-    if not samples:
+_Group = tuple[int, str]
+
+
+def _group(row: Row) -> _Group:
+    """Its place and its heading: measured on its own hardware, measured elsewhere, published by others, the rest."""
+    if row.state == "measured":
+        return (0, f"Measured here: {row.hardware}") if row.own_hardware else (1, "Measured here, on other hardware")
+    if row.state == "published":
+        return 2, "Published by others, not measured here"
+    return 3, "Without figures yet"
+
+
+def _order(row: Row) -> tuple[object, ...]:
+    """Group, hardware, the fastest first, the name."""
+    figure = row.tg.median if row.tg else next((one.value for one in row.published if one.metric == "tg"), 0.0)
+    return (*_group(row), row.hardware, -figure, row.name)
+
+
+def _measured_table(rows: Sequence[Row]) -> list[str]:
+    agents = any(row.agents for row in rows)
+    head = [
+        ("recipe", False),
+        ("model", False),
+        ("method", False),
+        ("decode tg128 (tok/s)", True),
+        ("× baseline", True),
+        ("prefill pp2048 (tok/s)", True),
+        ("memory (GiB)", True),
+        ("context", True),
+        ("quality", False),
+        *([("agent score", False)] if agents else []),
+        ("last run", False),
+        ("reproduced", True),
+        ("status", False),
+        ("more", False),
+    ]
+    return [*table_head(*head), *(_measured_row(row, agents=agents) for row in rows)]
+
+
+def _measured_row(row: Row, *, agents: bool) -> str:
+    return table_row(
+        _name(row),
+        _model(row),
+        markdown_text(row.method),
+        figure_text(row.tg, _remarks(row, row.tg_tokens, _TG, "tg")),
+        speed_up_text(row) or NOTHING,
+        figure_text(row.pp, _remarks(row, row.pp_tokens, _PP, "pp")),
+        NOTHING if row.memory_bytes is None else f"{row.memory_bytes / (1 << 30):.1f}",
+        NOTHING if row.context is None else f"{row.context:,}",
+        quality_marked(row.quality),
+        *([_agents(row)] if agents else []),
+        markdown_text(_ran(row)),
+        str(row.reproduced) if row.reproduced else NOTHING,
+        markdown_text(marked(row.status)),
+        _links(row),
+    )
+
+
+def _ran(row: Row) -> str:
+    where = [] if row.own_hardware and row.machine is None else [f"on {row.machine}"]
+    return " ".join([row.date or NOTHING, *where])
+
+
+def _remarks(row: Row, tokens: int, usual: int, metric: str) -> list[str]:
+    """What is not as the column's title says, and what makes the figure doubtful."""
+    found = [f"{metric}{tokens}"] * (tokens != usual)
+    found += [f"c{row.concurrency}"] * (row.concurrency != 1) + [f"d{row.depth}"] * (row.depth != 0)
+    found += ["collected"] * (row.origin == "collected")
+    return found + [f"{DOUBT} {row.verdict}"] * is_doubtful(row.verdict)
+
+
+def figure_text(found: Measured | None, remarks: Sequence[str] = ()) -> str:
+    """`61.9 (59.25–62.40, n=11, wide-interval)`, as finished Markdown."""
+    if found is None:
         return NOTHING
-    found = describe(samples)
     to = digits(found.median, found.low, found.high)
     interval = [f"{to.finer(found.low)}–{to.finer(found.high)}"] * (found.n > 1)
-    codes = [warning.code for warning in found.warnings]
     # Of few samples the interval is wide as a rule, and is not yet one of 95 %.
-    odd = [code for code in codes if code != "wide-interval" or "few-samples" not in codes]
+    odd = [code for code in found.warnings if code != "wide-interval" or "few-samples" not in found.warnings]
     return f"{to.figure(found.median)} ({', '.join([*interval, f'n={found.n}', *odd, *remarks])})"
 
 
-def _published(entry: IndexEntry, notes: _Notes) -> str:
-    """Of the headline variant's published figures the first for tg and for pp; all stand in RESULTS.md."""
-    shown = []
-    for metric in ("tg", "pp"):
-        figures = [f for f in entry.published if f.variant == entry.headline and f.metric == metric]
-        # A figure of the headline cell's own shape is the one to compare with; otherwise the author's first.
-        figures.sort(key=lambda figure: not _same_shape(figure, entry))
-        if figures:
-            figure = figures[0]
-            tokens = f"{metric}{(figure.tg if metric == 'tg' else figure.pp) or ''}"
-            value = markdown_link(number(figure.value), figure.source)
-            shown.append(f"{tokens} {value} {notes.mark(conditions(figure))}")
-    return ", ".join(shown) or NOTHING
+def speed_up_text(row: Row) -> str | None:
+    """`2.37 (2.30–2.44)`; None where there is none."""
+    found = row.speed_up
+    if found is None:
+        return None
+    interval = "" if found.low is None or found.high is None else f" ({found.low:.2f}–{found.high:.2f})"
+    decided = " undecided" if found.effect == "undecided" else ""
+    return f"{found.ratio:.2f}{interval}{decided}"
 
 
-def _same_shape(figure: Published, entry: IndexEntry) -> bool:
-    cell = entry.cell
-    shape = (figure.pp, figure.tg, figure.depth, figure.concurrency)
-    return shape == (cell.pp, cell.tg, cell.depth, cell.concurrency)
+def _published_table(rows: Sequence[Row]) -> list[str]:
+    head = (
+        ("recipe", False),
+        ("model", False),
+        ("method", False),
+        ("decode (tok/s)", True),
+        ("prefill (tok/s)", True),
+        ("conditions", False),
+        ("hardware", False),
+        ("status", False),
+    )
+    return [*table_head(*head), *map(_published_row, rows)]
 
 
-def _around(text: str) -> tuple[str, str, str]:
+def _published_row(row: Row) -> str:
+    shown = {metric: chosen for metric in ("tg", "pp") if (chosen := published_headline(row, metric))}
+    told = dict.fromkeys(conditions(one, note=False) for one in shown.values())
+    return table_row(
+        _name(row),
+        _model(row),
+        markdown_text(row.method),
+        *(_source(shown[metric]) if metric in shown else NOTHING for metric in ("tg", "pp")),
+        "; ".join(told) or f"other figures: {markdown_link('README', f'{row.link}/README.md')}",
+        markdown_text(row.hardware),
+        markdown_text(marked(row.status)),
+    )
+
+
+def _source(figure: Published) -> str:
+    tokens = (figure.tg if figure.metric == "tg" else figure.pp) or ""
+    return f"{markdown_link(number(figure.value), figure.source)} {figure.metric}{tokens}"
+
+
+def published_headline(row: Row, metric: str) -> Published | None:
+    """Of the headline variant's published figures the one to show: of the headline cell's shape, else the first."""
+    figures = [one for one in row.published if one.variant == row.headline and one.metric == metric]
+    wanted = (row.pp_tokens, row.tg_tokens, row.depth, row.concurrency)
+    figures.sort(key=lambda one: (one.pp, one.tg, one.depth, one.concurrency) != wanted)
+    return figures[0] if figures else None
+
+
+def _other_table(rows: Sequence[Row]) -> list[str]:
+    head = (("recipe", False), ("model", False), ("method", False), ("engine", False), ("hardware", False))
+    lines = [
+        table_row(_name(row), _model(row), *map(markdown_text, (row.method, row.engine, row.hardware, _other(row))))
+        for row in rows
+    ]
+    return [*table_head(*head, ("status", False)), *lines]
+
+
+def _other(row: Row) -> str:
+    return marked(row.status) + ("; quality fail" if row.quality == "fail" else "")
+
+
+_TABLES: dict[int, Callable[[Sequence[Row]], list[str]]] = {
+    0: _measured_table,
+    1: _measured_table,
+    2: _published_table,
+    3: _other_table,
+}
+
+
+def _name(row: Row) -> str:
+    return markdown_link(markdown_text(row.name), row.link)
+
+
+def _model(row: Row) -> str:
+    """The model without its owner, and its quantization where the name does not say it: `Qwen3.6-27B-NVFP4`."""
+    name = row.model.rpartition("/")[2] or row.model
+    said = row.quantization.lower() in name.lower()
+    return markdown_text(name if said else f"{name}, {row.quantization}")
+
+
+def _agents(row: Row) -> str:
+    """Scores of the headline variant, the newest of each suite, each with its label."""
+    return (
+        "; ".join(
+            f"{markdown_text(one.suite)} {one.score}, {one.label}"
+            + ("" if one.own_hardware else f" (on {markdown_text(one.machine)})")
+            for one in row.agents
+        )
+        or NOTHING
+    )
+
+
+def _links(row: Row) -> str:
+    links = [("results", f"{row.link}/{RESULTS_PAGE}")]
+    links += [("raw", row.report)] if row.report else []
+    links += [("chart", row.charts[0])] if row.charts else []
+    return " ".join(markdown_link(text, place) for text, place in links)
+
+
+def around_table(text: str) -> tuple[str, str, str]:
     """What stands before and after the table, and how lines end.
 
     Only lines that hold a marker and nothing else count, so that prose may speak of them.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
 from recipegen.publish.figures import METRICS, cell_samples
 from recipegen.results.agent_eval import AgentRun, agent_records, load_agent_run
-from recipegen.results.store import CellRecord, iter_runs, load_run
+from recipegen.results.store import CellRecord, RunRecord, iter_runs, load_run
 from recipegen.stats.summary import Described, describe
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class CellLine:
         peak_used_bytes: most memory of the host in use meanwhile; None where nobody looked.
         failed_requests: None where nobody counted.
         server_note: why the server's counters say nothing, or not all; None when there is nothing to tell.
+        recorded_note: what of that stands in the record itself, so that it outlives the counters' file.
     """
 
     id: str
@@ -54,6 +55,7 @@ class CellLine:
     peak_used_bytes: int | None
     failed_requests: int | None
     server_note: str | None
+    recorded_note: str | None
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,8 @@ class RunLine:
     """One run.
 
     Attributes:
-        origin: bench, kit or collected.
-        started: in UTC; None where nobody noted it.
         engine: name and version, as far as they are known: `vllm 0.32.0`.
-        image: reference of the image that ran; None without one.
+        record: what run.json says, for those who need more of it.
         quality: pass, warn or fail; None where nobody looked.
         quality_reasons: of the checks that did not pass.
     """
@@ -74,17 +74,16 @@ class RunLine:
     run: str
     variant: str
     method: str
-    origin: str
     status: str
     error: str | None
     started: str | None
     date: str | None
     engine: str
-    image: str | None
     profile: str | None
     quality: str | None
     quality_reasons: tuple[str, ...]
     cells: tuple[CellLine, ...]
+    record: RunRecord = field(repr=False)
 
     @property
     def done(self) -> int:
@@ -93,7 +92,13 @@ class RunLine:
 
     def as_data(self) -> dict[str, Any]:
         """The run for --json."""
-        return {**asdict(self), "folder": str(self.folder), "cells_done": self.done}
+        shown = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "record"}
+        return {
+            **shown,
+            "folder": str(self.folder),
+            "cells": [asdict(cell) for cell in self.cells],
+            "cells_done": self.done,
+        }
 
 
 def list_runs(recipe_dir: Path) -> tuple[list[RunLine], list[Problem]]:
@@ -137,17 +142,16 @@ def _run_line(folder: Path, problems: list[Problem]) -> RunLine:
         run=folder.name,
         variant=record["variant"],
         method=record["method"],
-        origin=record["origin"],
         status=record["status"],
         error=record["error"],
         started=record["started"],
         date=(record["ended"] or record["started"] or "")[:10] or None,
         engine=" ".join(str(record["engine"][key]) for key in ("name", "version") if record["engine"].get(key)),
-        image=(record["image"] or {}).get("ref"),
         profile=record.get("profile"),
         quality=quality.get("verdict"),
         quality_reasons=tuple(_failed_checks(quality.get("checks") or ())),
         cells=tuple(_cell_line(folder, cell, problems) for cell in record["cells"]),
+        record=record,
     )
 
 
@@ -194,6 +198,7 @@ def _cell_line(folder: Path, cell: CellRecord, problems: list[Problem]) -> CellL
         peak_used_bytes=peak_used_bytes(metrics),
         failed_requests=cell.get("failed_requests"),
         server_note=server_note(metrics),
+        recorded_note=cell.get("server_note"),
     )
 
 

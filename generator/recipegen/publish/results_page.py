@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recipegen.errors import Problem, RecipegenError, SpecError, Where
 from recipegen.publish.agents import agent_section
 from recipegen.publish.entry import IndexEntry
 from recipegen.publish.figures import (
     METRICS,
     NOTHING,
     UNITS,
-    cell_samples,
     conditions,
     digits,
     number,
@@ -21,20 +19,15 @@ from recipegen.publish.figures import (
     table_row,
     with_interval,
 )
-from recipegen.publish.index import RecordsBroken
+from recipegen.publish.marks import is_doubtful
 from recipegen.quoting import markdown_code, markdown_link, markdown_text
-from recipegen.results.store import (
-    DOUBTFUL,
-    RECORD,
-    CellRecord,
-    RunRecord,
-    load_run,
-    quality_faults,
-    quality_of,
-    run_order,
-)
+from recipegen.results.store import RECORD, RunRecord, quality_faults, quality_of
 from recipegen.stats import WARM_RULE
-from recipegen.stats.summary import Described, describe
+
+if TYPE_CHECKING:
+    from recipegen.publish.listing import CellLine, RunLine
+    from recipegen.publish.shown import Shown
+    from recipegen.stats.summary import Described
 
 _ORIGINS = {
     "bench": "measured by recipegen",
@@ -51,25 +44,10 @@ _CELL_HEAD = table_head(
 )
 
 
-def build_results_page(entry: IndexEntry, runs: Iterable[Path]) -> str:
-    """The whole of RESULTS.md.
-
-    Args:
-        entry: the recipe.
-        runs: folders of its runs, in any order.
-
-    Raises:
-        RecordsBroken: records or raw reports cannot be used; all of them.
-    """
-    sections: list[str] = []
-    problems: list[Problem] = []
-    for folder in sorted(runs, key=lambda folder: (run_order(folder), folder), reverse=True):
-        try:
-            sections += _run_section(entry.folder, folder, load_run(folder), problems)
-        except RecipegenError as error:
-            problems.append(Problem(error.where or Where(folder), error.message, error.hint))
-    if problems:
-        raise RecordsBroken(problems)
+def build_results_page(shown: Shown) -> str:
+    """The whole of RESULTS.md."""
+    entry = shown.entry
+    sections = [line for run in shown.runs for line in _run_section(entry.folder, run)]
     lines = [
         "<!-- Rendered by recipegen from results/. Do not edit. -->",
         f"# Results: {markdown_text(entry.title)}",
@@ -87,43 +65,27 @@ def build_results_page(entry: IndexEntry, runs: Iterable[Path]) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _run_section(recipe_dir: Path, folder: Path, record: RunRecord, problems: list[Problem]) -> list[str]:
-    place = folder.relative_to(recipe_dir).as_posix()
-    lines = [f"## {markdown_text(folder.name)} on {markdown_text(folder.parent.name)}", ""]
-    lines += [f"- {name}: {value}" for name, value in _facts(record) if value]
+def _run_section(recipe_dir: Path, run: RunLine) -> list[str]:
+    place = run.folder.relative_to(recipe_dir).as_posix()
+    lines = [f"## {markdown_text(run.folder.name)} on {markdown_text(run.machine)}", ""]
+    lines += [f"- {name}: {value}" for name, value in _facts(run.record) if value]
     lines += [f"- record: {markdown_link(RECORD, f'{place}/{RECORD}')}", ""]
-    lines += _CELL_HEAD
-    remarks: list[str] = []
-    for cell in record["cells"]:
-        try:
-            found = _described(folder, cell) if cell["status"] == "done" else {}
-        except SpecError as error:
-            problems += error.problems
-            continue
-        lines.append(_cell_row(place, cell, found))
-        remarks += [f"- {markdown_text(cell['id'])}: {text}" for text in _remarks(cell, found)]
+    lines += [*_CELL_HEAD, *(_cell_row(place, cell) for cell in run.cells)]
+    remarks = [f"- {markdown_text(cell.id)}: {text}" for cell in run.cells for text in _remarks(cell)]
     return [*lines, "", *([*remarks, ""] if remarks else [])]
 
 
-def _described(folder: Path, cell: CellRecord) -> dict[str, Described]:
-    """Statistics of a cell by metric; of one with several requests at a time also of each request."""
-    metrics = [*METRICS, *(["tg_req"] if cell["concurrency"] > 1 else [])]
-    samples = cell_samples(folder, cell, *metrics)
-    return {metric: describe(values) for metric, values in zip(metrics, samples, strict=True) if values}
-
-
-def _remarks(cell: CellRecord, found: Mapping[str, Described]) -> Iterator[str]:
+def _remarks(cell: CellLine) -> Iterator[str]:
     """What a reader of a row must know, as finished Markdown."""
-    verdict = cell.get("verdict") or {}
-    if verdict.get("verdict") in DOUBTFUL:
-        yield f"**{verdict['verdict']}**. {markdown_text('; '.join(verdict['reasons']))}"
-    if cell.get("server_note"):
-        yield markdown_text(str(cell["server_note"]))
-    if "tg_req" in found:
-        each = with_interval(found["tg_req"])
-        yield f"each of the {cell['concurrency']} requests decodes at {each} {UNITS['tg_req']}"
+    if is_doubtful(cell.verdict):
+        yield f"**{cell.verdict}**. {markdown_text('; '.join(cell.reasons))}"
+    if cell.recorded_note:
+        yield markdown_text(cell.recorded_note)
+    if "tg_req" in cell.figures:
+        each = with_interval(cell.figures["tg_req"])
+        yield f"each of the {cell.concurrency} requests decodes at {each} {UNITS['tg_req']}"
     for metric in ("tg", "pp"):
-        for warning in found[metric].warnings if metric in found else ():
+        for warning in cell.figures[metric].warnings if metric in cell.figures else ():
             yield f"{metric}, {warning.code}: {markdown_text(warning.text)}"
 
 
@@ -152,16 +114,16 @@ def _short(error: str) -> str:
     return markdown_text(error if len(error) <= _ERROR_LENGTH else error[:_ERROR_LENGTH] + " …")
 
 
-def _cell_row(place: str, cell: CellRecord, found: Mapping[str, Described]) -> str:
-    name = markdown_text(cell["id"])
+def _cell_row(place: str, cell: CellLine) -> str:
+    name = markdown_text(cell.id)
     width = 3 * len(METRICS)
-    if cell["status"] != "done":
-        reason = _short(cell["error"] or "no reason noted")
+    if cell.status != "done":
+        reason = _short(cell.error or "no reason noted")
         return table_row(name, NOTHING, *[NOTHING] * width, f"failed: {reason}")
-    figures = [found.get(metric) for metric in METRICS]
+    figures = [cell.figures.get(metric) for metric in METRICS]
     # Failed requests leave some metrics with fewer samples than others.
     counts = [str(one.n if one else 0) for one in figures]
-    file = str(cell["file"])
+    file = str(cell.file)
     return table_row(
         name,
         counts[0] if len(set(counts)) == 1 else "/".join(counts),

@@ -49,12 +49,13 @@ class SpeedUp:
 
 @dataclass(frozen=True)
 class AgentScore:
-    """Newest agentic run of one suite: `TBLite`, `12 of 20`, `borderline`; the machine where it is another one."""
+    """Newest agentic run of one suite: `TBLite`, `12 of 20`, `borderline`, and where the agent ran."""
 
     suite: str
     score: str
     label: str
     machine: str
+    own_hardware: bool
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Row:
         engine: name, and the version that was measured, or else the one that the recipe is written for.
         context: tokens that the headline variant's server takes; None where nobody says.
         headline: the headline variant; `method` is its speculative method, AR without one.
-        cell: id of the headline cell.
+        cell: id of the headline cell; pp_tokens, tg_tokens, depth (tokens) and concurrency are its shape.
         tg, pp, ttfr: of the headline cell (tok/s, tok/s, ms); None where nothing was measured.
         memory_bytes: most memory of the host in use meanwhile; None where nobody looked.
         quality: pass, warn, fail; None where nobody asked.
@@ -97,6 +98,10 @@ class Row:
     context: int | None
     headline: str
     cell: str
+    pp_tokens: int
+    tg_tokens: int
+    depth: int
+    concurrency: int
     tg: Measured | None = None
     pp: Measured | None = None
     ttfr: Measured | None = None

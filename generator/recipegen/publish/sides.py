@@ -19,6 +19,8 @@ from recipegen.results.store import (
     RunRecord,
     iter_runs,
     load_run,
+    pair_id,
+    pair_round,
     quality_faults,
     quality_of,
     run_order,
@@ -170,20 +172,8 @@ def _newest(name: str, variant: str, machine: str, runs: list[_Run]) -> list[_Ru
             f"{name} has no run and no measured variant {variant!r}{on}",
             hint=f"measured: {variants}; `recipegen results {name}` lists the runs",
         )
-    pair = _pair_id(whole[-1][1])
-    return [run for run in whole if pair is not None and _pair_id(run[1]) == pair] or [whole[-1]]
-
-
-def _pair_id(record: RunRecord) -> str | None:
-    pair = record.get("pair")
-    found = pair.get("id") if isinstance(pair, dict) else None
-    return None if found is None else str(found)
-
-
-def _round(record: RunRecord) -> int | None:
-    pair = record.get("pair")
-    found = pair.get("round") if isinstance(pair, dict) else None
-    return found if type(found) is int else None
+    pair = pair_id(whole[-1][1])
+    return [run for run in whole if pair is not None and pair_id(run[1]) == pair] or [whole[-1]]
 
 
 def _run_side(given: str, runs: list[_Run]) -> Side:
@@ -206,7 +196,7 @@ def _run_side(given: str, runs: list[_Run]) -> Side:
         given=given,
         title=f"{what} on {record['machine']}, {of}{status}",
         cells=tuple(cells.values()),
-        pair=_pair_id(record),
+        pair=pair_id(record),
         facts=dict(_facts(record)),
         argv=tuple(map(str, argv)) if isinstance(argv, list) else None,
         env={str(key): str(value) for key, value in env.items()} if isinstance(env, dict) else None,
@@ -236,7 +226,7 @@ def _cells(folder: Path, record: RunRecord) -> Iterator[SideCell]:
             continue
         values = cell_samples(folder, cell, *METRICS)
         kept = {metric: warm(one)[0] for metric, one in zip(METRICS, values, strict=True) if one}
-        yield SideCell(**facts, parts=(Part(_round(record), kept),), doubts=_doubts(cell))
+        yield SideCell(**facts, parts=(Part(pair_round(record), kept),), doubts=_doubts(cell))
 
 
 def _doubts(cell: CellRecord) -> tuple[str, ...]:

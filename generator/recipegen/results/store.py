@@ -285,6 +285,18 @@ def quality_of(record: RunRecord) -> str | None:
     return None if verdict is None else str(verdict)
 
 
+def pair_id(record: RunRecord) -> str | None:
+    """Id of the paired measurement that a run is a turn of; None where it is none."""
+    found = (record.get("pair") or {}).get("id")
+    return None if found is None else str(found)
+
+
+def pair_round(record: RunRecord) -> int | None:
+    """Which turn of its paired measurement a run is; None where it is none."""
+    found = (record.get("pair") or {}).get("round")
+    return found if type(found) is int else None
+
+
 def quality_faults(record: RunRecord) -> list[str]:
     """What kept a run from passing: `after.load: 3 of 8 turned wrong with 4 at once`."""
     checks = (record.get("quality") or {}).get("checks", ())

@@ -1,0 +1,194 @@
+"""A recipe with everything that is shown of it: read once, for the table, its pages, its charts and the site.
+
+Owns no text and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipegen.errors import Problem, RecipegenError, SpecError, Where
+from recipegen.publish.agents import labelled_agents, newest_scores
+from recipegen.publish.entry import IndexEntry, entry_of, headline_cell, headline_run
+from recipegen.publish.listing import CellLine, RunLine, list_runs
+from recipegen.publish.row import AgentScore, Measured, Row, SpeedUp, State
+from recipegen.results.reproduced import load_reproductions
+from recipegen.results.store import pair_id, pair_round, quality_of, run_order
+from recipegen.stats import warm
+from recipegen.stats.compare import compare
+from recipegen.stats.rounds import compare_rounds
+
+if TYPE_CHECKING:
+    from recipegen.results.reproduced import Reproduction
+    from recipegen.spec.completed import Spec
+    from recipegen.stats.summary import Described
+    from recipegen.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A recipe, its runs and its row.
+
+    Attributes:
+        runs: newest first.
+    """
+
+    entry: IndexEntry
+    runs: tuple[RunLine, ...]
+    reproductions: tuple[Reproduction, ...]
+    row: Row
+
+
+def read_shown(workspace: Workspace, spec: Spec) -> tuple[Shown, list[Problem]]:
+    """Reads all records and raw reports of a recipe, and says what of them cannot be used."""
+    folder = workspace.folder(spec)
+    agents, problems = labelled_agents(workspace, spec.name)
+    entry = entry_of(spec, folder, f"recipes/{spec.name}", agents)
+    runs, wrong = list_runs(folder)
+    made: list[Reproduction] = []
+    try:
+        made = load_reproductions(folder)
+    except SpecError as error:
+        wrong += error.problems
+    except RecipegenError as error:
+        wrong.append(Problem(error.where or Where(folder), error.message, error.hint))
+    return shown_of(entry, runs, made), problems + wrong
+
+
+def shown_of(entry: IndexEntry, runs: Iterable[RunLine], reproductions: Sequence[Reproduction] = ()) -> Shown:
+    """What is shown of a recipe.
+
+    Args:
+        entry: the recipe.
+        runs: its runs, in any order.
+        reproductions: measurements made again beside a reference.
+    """
+    newest = tuple(sorted(runs, key=lambda run: (run_order(run.folder), run.machine), reverse=True))
+    return Shown(entry, newest, tuple(reproductions), _row(entry, newest, reproductions))
+
+
+def _row(entry: IndexEntry, runs: Sequence[RunLine], reproductions: Sequence[Reproduction]) -> Row:
+    run, cell = _headline(entry, runs)
+    quality = run.quality if run else "fail" if _failed_quality(entry, runs) else None
+    figures = cell.figures if cell else {}
+    state: State = "measured" if run else "published" if entry.published else "not measured"
+    machine = run.machine if run else None
+    return Row(
+        name=entry.name,
+        title=entry.title,
+        link=entry.link,
+        status=entry.status,
+        state=state,
+        model=entry.model,
+        quantization=entry.quantization,
+        method=entry.method,
+        engine=(run and run.engine) or entry.engine,
+        hardware=entry.hardware,
+        nodes=entry.nodes,
+        context=entry.context,
+        headline=entry.headline,
+        cell=entry.cell_id,
+        pp_tokens=entry.cell.pp,
+        tg_tokens=entry.cell.tg,
+        depth=entry.cell.depth,
+        concurrency=entry.cell.concurrency,
+        tg=_measured(figures.get("tg")),
+        pp=_measured(figures.get("pp")),
+        ttfr=_measured(figures.get("ttfr")),
+        speed_up=_speed_up(entry, runs, run, cell),
+        memory_bytes=cell.peak_used_bytes if cell else None,
+        quality=quality,
+        verdict=cell.verdict if cell else None,
+        origin=run.record["origin"] if run else None,
+        run=run.folder.name if run else None,
+        machine=machine,
+        date=((cell and cell.ended) or (run and run.date) or "")[:10] or None,
+        own_hardware=run is None or entry.is_own_hardware(run.machine, run.record["host"]),
+        report=_place(entry, run.folder / cell.file) if run and cell and cell.file else None,
+        last_run=max((one.date for one in runs if one.date), default=None),
+        runs=len(runs),
+        reproduced=len({one.machine for one in reproductions if one.verdict == "reproduced"} - {machine}),
+        agents=tuple(
+            AgentScore(
+                one.evaluation.suite,
+                one.evaluation.score,
+                judged.label,
+                one.machine,
+                entry.is_named_like_own(one.machine),
+            )
+            for one, judged in newest_scores(entry.agents, entry.headline)
+        ),
+        published=entry.published,
+    )
+
+
+def _place(entry: IndexEntry, path: Path) -> str:
+    return f"{entry.link}/{path.relative_to(entry.folder).as_posix()}"
+
+
+def _headline(entry: IndexEntry, runs: Sequence[RunLine]) -> tuple[RunLine | None, CellLine | None]:
+    chosen = headline_run(entry, ((run.folder, run.record) for run in runs))
+    if chosen is None:
+        return None, None
+    run = next(run for run in runs if run.folder == chosen[0])
+    return run, cell_line(run, entry.cell_id)
+
+
+def cell_line(run: RunLine, cell_id: str) -> CellLine | None:
+    """The cell of that id, where it was measured."""
+    return next((cell for cell in run.cells if cell.id == cell_id and cell.status == "done"), None)
+
+
+def _failed_quality(entry: IndexEntry, runs: Sequence[RunLine]) -> bool:
+    """Whether the headline was measured on a server that did not answer rightly."""
+    return any(quality_of(run.record) == "fail" and headline_cell(entry, run.record) for run in runs)
+
+
+def _measured(found: Described | None) -> Measured | None:
+    if found is None:
+        return None
+    return Measured(found.median, found.low, found.high, found.n, tuple(one.code for one in found.warnings))
+
+
+def _speed_up(entry: IndexEntry, runs: Sequence[RunLine], run: RunLine | None, cell: CellLine | None) -> SpeedUp | None:
+    """Decode speed over the baseline's: rounds of one paired measurement where there is one, else the newest runs."""
+    if run is None or cell is None or entry.baseline in (None, entry.headline):
+        return None
+    others = [
+        one
+        for one in runs
+        if one.variant == entry.baseline and one.machine == run.machine and one.quality != "fail" and _tg(one, cell.id)
+    ]
+    try:
+        rounds = _rounds(run, others, runs, cell.id)
+        if rounds:
+            paired = compare_rounds(rounds)
+            return SpeedUp(str(entry.baseline), paired.ratio, paired.low, paired.high, paired.effect)
+        if others:
+            found = compare(_tg(others[0], cell.id), _tg(run, cell.id), drop_first=False)
+            return SpeedUp(str(entry.baseline), found.ratio, found.low, found.high, found.effect)
+    except ValueError:
+        return None  # a median of nothing has no ratio
+    return None
+
+
+def _rounds(
+    run: RunLine, others: Sequence[RunLine], runs: Sequence[RunLine], cell_id: str
+) -> list[tuple[list[float], list[float]]]:
+    """Samples of baseline and headline in each turn of the paired measurement that the run belongs to."""
+    pair = pair_id(run.record)
+    if pair is None:
+        return []
+    theirs = {pair_round(one.record): one for one in others if pair_id(one.record) == pair}
+    own = {pair_round(one.record): one for one in runs if one.variant == run.variant and pair_id(one.record) == pair}
+    turns = [(_tg(theirs[turn], cell_id), _tg(own[turn], cell_id)) for turn in own if turn in theirs]
+    return [(baseline, headline) for baseline, headline in turns if headline]
+
+
+def _tg(run: RunLine, cell_id: str) -> list[float]:
+    """Warm decode samples of a cell; none where it was not measured."""
+    cell = cell_line(run, cell_id)
+    return warm(cell.samples["tg"])[0] if cell and cell.samples.get("tg") else []
