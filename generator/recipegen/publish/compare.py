@@ -14,7 +14,7 @@ from recipegen.stats.compare import Better, against_figure, compare
 from recipegen.stats.rounds import compare_rounds
 from recipegen.stats.summary import describe
 
-_BETTER: Mapping[str, Better] = {"tg": "higher", "pp": "higher", "ttfr": "lower"}
+BETTER: Mapping[str, Better] = {"tg": "higher", "pp": "higher", "ttfr": "lower", "ttft": "lower", "tg_req": "higher"}
 _CELL = ("--pp", "--tg", "--depth", "--concurrency", "--runs", "--book-url", "--save-result", "--base-url", "command")
 _SAID_ELSEWHERE = frozenset([*_CELL, "--model", "--served-model-name", "--tokenizer", "--latency-mode"])
 """Arguments of llama-benchy that are the cell itself, a place, or among the facts."""
@@ -245,7 +245,7 @@ def _row(x: SideCell, y: SideCell, metric: str, a: Figure | None, b: Figure | No
 
 
 def _compared(a: Side, b: Side, x: SideCell, y: SideCell, metric: str, one: Figure, two: Figure) -> Row:
-    better = _BETTER[metric]
+    better = BETTER[metric]
     if x.published and y.published:
         words = "two published figures: the spread of neither is known"
         return _row(x, y, metric, one, two, ratio=two.median / one.median, words=words)
@@ -346,25 +346,27 @@ def _environment(a: Side, b: Side, pairs: _Pairs) -> tuple[list[Difference], lis
         if side.argv is None:
             untold[name].append("the server's flags")
     if a.argv is not None and b.argv is not None:
-        differences += _differing("flag", arguments(a.argv), arguments(b.argv))
-        differences += _differing("variable", a.env or {}, b.env or {})
+        differences += differing("flag", arguments(a.argv), arguments(b.argv))
+        differences += differing("variable", a.env or {}, b.env or {})
     for x, y in pairs:
         if x.corpus_sha256 and y.corpus_sha256 and x.corpus_sha256 != y.corpus_sha256:
             differences.append(Difference(f"text {x.corpus}", x.corpus_sha256[:16], y.corpus_sha256[:16]))
         if x.tool and y.tool:
-            differences += _differing("llama-benchy", _tool(x.tool), _tool(y.tool))
+            differences += differing("llama-benchy", tool_flags(x.tool), tool_flags(y.tool))
     return list(dict.fromkeys(differences)), [
         f"of {name}: {', '.join(facts)}" for name, facts in untold.items() if facts
     ]
 
 
-def _differing(kind: str, a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[Difference]:
+def differing(kind: str, a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[Difference]:
+    """What is not the same in two mappings: flags, variables."""
     for name in dict.fromkeys((*a, *b)):
         if a.get(name) != b.get(name):
             yield Difference(f"{kind} {name}", a.get(name), b.get(name))
 
 
-def _tool(argv: Sequence[str]) -> dict[str, str]:
+def tool_flags(argv: Sequence[str]) -> dict[str, str]:
+    """llama-benchy's arguments that no fact and no cell tells."""
     return {name: value for name, value in arguments(argv).items() if name not in _SAID_ELSEWHERE}
 
 

@@ -19,6 +19,7 @@ from recipegen.publish.figures import (
     table_row,
     with_interval,
 )
+from recipegen.publish.history_page import history_section
 from recipegen.publish.marks import is_doubtful
 from recipegen.quoting import markdown_code, markdown_link, markdown_text
 from recipegen.results.store import RECORD, RunRecord, quality_faults, quality_of
@@ -58,6 +59,7 @@ def build_results_page(shown: Shown) -> str:
         "together. The interval is the bootstrap interval of the median, std the population standard deviation. Every",
         "figure follows from the raw report of its row, and is shown with no more digits than its interval supports.",
         "",
+        *history_section(shown),
         *(sections or ([] if entry.agents else ["Nothing has been measured yet.", ""])),
         *agent_section(entry.agents, entry.folder),
         *_published_section(entry),

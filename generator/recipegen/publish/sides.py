@@ -187,8 +187,7 @@ def _run_side(given: str, runs: list[_Run]) -> Side:
             elif cell.failed is None:
                 doubts = tuple(dict.fromkeys((*known.doubts, *cell.doubts)))
                 cells[cell.id] = replace(known, parts=(*known.parts, *cell.parts), doubts=doubts)
-    server = record["server"] or {}
-    argv, env = server.get("argv"), server.get("env")
+    argv, env = server_of(record)
     of = f"{len(runs)} rounds, the last {folder.name}" if len(runs) > 1 else folder.name
     status = "" if record["status"] == "complete" else f", {record['status']}"
     what = f"{record['recipe']['name']} {record['variant']} ({record['method']})"
@@ -197,9 +196,9 @@ def _run_side(given: str, runs: list[_Run]) -> Side:
         title=f"{what} on {record['machine']}, {of}{status}",
         cells=tuple(cells.values()),
         pair=pair_id(record),
-        facts=dict(_facts(record)),
-        argv=tuple(map(str, argv)) if isinstance(argv, list) else None,
-        env={str(key): str(value) for key, value in env.items()} if isinstance(env, dict) else None,
+        facts=dict(facts_of(record)),
+        argv=argv,
+        env=env,
         folders=tuple(path for path, _ in runs),
         quality=_worst(quality_of(one) for _, one in runs),
         quality_faults=tuple(dict.fromkeys(fault for _, one in runs for fault in quality_faults(one))),
@@ -236,7 +235,17 @@ def _doubts(cell: CellRecord) -> tuple[str, ...]:
     return (": ".join([str(verdict["verdict"]), *verdict["reasons"][:1]]),)
 
 
-def _facts(record: RunRecord) -> Iterator[tuple[str, str | None]]:
+def server_of(record: RunRecord) -> tuple[tuple[str, ...] | None, dict[str, str] | None]:
+    """The server's command line and its environment; None where they are not known."""
+    server = record["server"] or {}
+    argv, env = server.get("argv"), server.get("env")
+    return (
+        tuple(map(str, argv)) if isinstance(argv, list) else None,
+        {str(key): str(value) for key, value in env.items()} if isinstance(env, dict) else None,
+    )
+
+
+def facts_of(record: RunRecord) -> Iterator[tuple[str, str | None]]:
     """What figures depend on, in the order in which it is shown."""
     host, image = record["host"] or {}, record["image"] or {}
     gpus = [gpu for gpu in host.get("gpus") or () if isinstance(gpu, dict)]
