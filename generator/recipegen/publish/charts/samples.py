@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recipegen.publish.charts.chart import Chart, axis, series
-from recipegen.publish.figures import METRICS, UNITS, digits, number, with_interval
+from recipegen.publish.figures import UNITS, number, with_interval
 from recipegen.publish.listing import CellLine, RunLine
 from recipegen.stats.summary import Described
 
@@ -20,7 +20,9 @@ def samples_chart(cells: Mapping[str, CellLine], metric: str) -> Chart | None:
     shown = {variant: cell for variant, cell in cells.items() if metric in cell.figures}
     if not shown:
         return None
-    unit, values, medians = UNITS[metric], [], []
+    unit = UNITS[metric]
+    values: list[dict[str, Any]] = []
+    medians: list[dict[str, Any]] = []
     for variant, cell in shown.items():
         found = cell.figures[metric]
         values += [
@@ -35,7 +37,11 @@ def samples_chart(cells: Mapping[str, CellLine], metric: str) -> Chart | None:
             {
                 "data": {"values": medians},
                 "mark": {"type": "rect", "opacity": 0.18},
-                "encoding": {"y": {"field": "low", **axis(f"{NAMES[metric]} ({unit})")}, "y2": {"field": "high"}, "color": color},
+                "encoding": {
+                    "y": {"field": "low", **axis(f"{NAMES[metric]} ({unit})")},
+                    "y2": {"field": "high"},
+                    "color": color,
+                },
             },
             {
                 "data": {"values": medians},
@@ -46,7 +52,10 @@ def samples_chart(cells: Mapping[str, CellLine], metric: str) -> Chart | None:
                 "data": {"values": values},
                 "mark": {"type": "point", "filled": True, "tooltip": True},
                 "encoding": {
-                    "x": {"field": "sample", **axis("Sample, as measured", zero=False, axis={"tickMinStep": 1, "format": "d"})},
+                    "x": {
+                        "field": "sample",
+                        **axis("Sample, as measured", zero=False, axis={"tickMinStep": 1, "format": "d"}),
+                    },
                     "y": {"field": "value", **axis(f"{NAMES[metric]} ({unit})")},
                     "fillOpacity": {"condition": {"test": "datum.kind === 'cold'", "value": 0}, "value": 0.9},
                     "stroke": {"field": "variant", "type": "nominal"},
@@ -72,9 +81,7 @@ def samples_chart(cells: Mapping[str, CellLine], metric: str) -> Chart | None:
     )
 
 
-def line_chart(
-    runs: Mapping[str, RunLine], x: str, metric: str, like: CellLine
-) -> Chart | None:
+def line_chart(runs: Mapping[str, RunLine], x: str, metric: str, like: CellLine) -> Chart | None:
     """A metric against depth or concurrency, a line a variant; cells that are like the headline's in all else.
 
     Args:
@@ -115,10 +122,7 @@ def line_chart(
             },
         ],
     }
-    told = "; ".join(
-        f"{key}: {', '.join(f'{one["shown"]} at {one["x"]:,}' for one in values if one['series'] == key)}"
-        for key in dict.fromkeys(one["series"] for one in values)
-    )
+    told = _by_series("series", values, lambda one: f"{one['shown']} at {one['x']:,}")
     word = "depth" if x == "depth" else "concurrency"
     return Chart(
         f"{word}-{metric}",
@@ -163,7 +167,7 @@ def acceptance_chart(metrics: Mapping[str, Mapping[str, Any]]) -> Chart | None:
     Args:
         metrics: what was sampled during the headline cell, by variant.
     """
-    values = []
+    values: list[dict[str, Any]] = []
     for variant, one in metrics.items():
         rates = (one.get("derived") or {}).get("acceptance_per_position") or []
         values += [
@@ -184,14 +188,11 @@ def acceptance_chart(metrics: Mapping[str, Mapping[str, Any]]) -> Chart | None:
             "color": series("variant")["color"],
         },
     }
-    told = "; ".join(
-        f"{variant}: {', '.join(f'{one["accepted"]:.0%}' for one in values if one['variant'] == variant)}"
-        for variant in dict.fromkeys(one["variant"] for one in values)
-    )
+    told = _by_series("variant", values, lambda one: f"{one['accepted']:.0%}")
     return Chart(
         "acceptance",
         "Accepted drafts by position",
-        f"Share of drafted tokens that the model accepted, by their position in the draft, from the server's counters. {told}.",
+        f"Share of drafted tokens that were accepted, by position in the draft, as the server counted them. {told}.",
         spec,
         ("variant", "position", "accepted"),
         tuple((one["variant"], str(one["position"]), f"{one['accepted']:.1%}") for one in values),
@@ -200,7 +201,7 @@ def acceptance_chart(metrics: Mapping[str, Mapping[str, Any]]) -> Chart | None:
 
 def memory_chart(metrics: Mapping[str, Mapping[str, Any]], cell_id: str) -> Chart | None:
     """Memory of the host in use while the cell ran, a series a variant."""
-    values = []
+    values: list[dict[str, Any]] = []
     for variant, one in metrics.items():
         host = one.get("host") or {}
         looks = [
@@ -243,12 +244,7 @@ def _thinned(looks: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return [max(looks[at : at + size], key=lambda look: look[1]) for at in range(0, len(looks), size)]
 
 
-def shown_metrics(cell: CellLine) -> list[str]:
-    """Metrics of a cell that have figures."""
-    return [metric for metric in METRICS if metric in cell.figures]
-
-
-def interval_text(found: Described) -> tuple[str, str]:
-    """Median and interval as two texts."""
-    to = digits(found.median, found.low, found.high)
-    return to.figure(found.median), f"{to.finer(found.low)}–{to.finer(found.high)}"
+def _by_series(key: str, values: Sequence[Mapping[str, Any]], words: Callable[[Mapping[str, Any]], str]) -> str:
+    """`dflash: 81 %, 64 %; mtp: 77 %`."""
+    names = dict.fromkeys(one[key] for one in values)
+    return "; ".join(f"{name}: {', '.join(words(one) for one in values if one[key] == name)}" for name in names)

@@ -22,8 +22,8 @@ def svg(chart: Chart) -> bytes:
     """The file. Its first line holds the hashes of what it was made of, and of the drawing itself."""
     import vl_convert
 
-    drawing = vl_convert.vegalite_to_svg(_whole(chart), allowed_base_urls=[])
-    drawing = _accessible(drawing, chart).encode()
+    drawn = str(vl_convert.vegalite_to_svg(_whole(chart), allowed_base_urls=[]))
+    drawing = _accessible(drawn, chart).encode()
     return _mark(_inputs(chart), _sha(drawing)) + drawing
 
 
