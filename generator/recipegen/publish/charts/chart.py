@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,19 @@ def axis(title: str, *, zero: bool = True, **other: Any) -> dict[str, Any]:
     return {"type": "quantitative", "title": title, "scale": {"zero": zero, "nice": True}, **other}
 
 
-def series(field: str, title: str | None = None) -> dict[str, Any]:
-    """Colour and shape by a nominal field: no series is told by its colour alone."""
-    legend = {"title": title}
-    return {
-        "color": {"field": field, "type": "nominal", "legend": legend},
-        "shape": {"field": field, "type": "nominal", "legend": legend},
+def series(field: str, values: Sequence[Mapping[str, Any]], *channels: str) -> dict[str, Any]:
+    """Channels by a nominal field: colour, and one that tells without colour (shape, strokeDash).
+
+    Args:
+        field: whose values are the series.
+        values: the data. The domain is written out, because Vega joins the channels of several layers into one legend
+            only where their domains are the same.
+        channels: color alone by default.
+    """
+    told = {
+        "field": field,
+        "type": "nominal",
+        "legend": {"title": None},
+        "scale": {"domain": list(dict.fromkeys(one[field] for one in values))},
     }
+    return dict.fromkeys(channels or ("color",), told)

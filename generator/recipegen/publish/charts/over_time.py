@@ -10,6 +10,8 @@ from recipegen.publish.figures import UNITS, with_interval
 from recipegen.publish.history import Series
 from recipegen.publish.ratios import Ratio
 
+_DAYS = {"format": "%Y-%m-%d", "labelOverlap": True, "tickCount": 6}
+
 
 def history_chart(found: Series) -> Chart | None:
     """A headline figure over time: a point a run, its interval, its samples, and where it moved significantly."""
@@ -39,7 +41,13 @@ def history_chart(found: Series) -> Chart | None:
         for step in found.steps
         if step.mark in ("gain", "regression") and step.after in by_run
     ]
-    across = {"field": "started", "type": "temporal", "title": "Start of the run (UTC)", "scale": {"type": "utc"}}
+    across = {
+        "field": "started",
+        "type": "temporal",
+        "title": "Start of the run (UTC)",
+        "scale": {"type": "utc"},
+        "axis": _DAYS,
+    }
     up = axis(f"{NAMES[found.metric]} ({unit}), axis not from zero", zero=False)
     layers = [
         {
@@ -54,13 +62,13 @@ def history_chart(found: Series) -> Chart | None:
                 "x": across,
                 "y": {"field": "low", **up},
                 "y2": {"field": "high"},
-                "color": series("engine")["color"],
+                **series("engine", medians),
             },
         },
         {
             "data": {"values": medians},
             "mark": {"type": "point", "filled": True, "opacity": 1, "size": 80, "tooltip": True},
-            "encoding": {"x": across, "y": {"field": "median", **up}, **series("engine")},
+            "encoding": {"x": across, "y": {"field": "median", **up}, **series("engine", medians, "color", "shape")},
         },
     ]
     if moved:
@@ -105,7 +113,7 @@ def baseline_chart(ratios: Sequence[Ratio], baseline: str) -> Chart | None:
     rows = len({one["cell"] for one in values}) * len({one["series"] for one in values})
     up = {"field": "cell", "type": "nominal", "title": None}
     beside = {"field": "series", "type": "nominal"}
-    color = series("series")
+    both = series("series", values, "color", "shape")
     spec = {
         "height": max(90, 26 * rows),
         "layer": [
@@ -122,13 +130,13 @@ def baseline_chart(ratios: Sequence[Ratio], baseline: str) -> Chart | None:
                     "yOffset": beside,
                     "x": {"field": "low", **across},
                     "x2": {"field": "high"},
-                    "color": color["color"],
+                    **series("series", values),
                 },
             },
             {
                 "data": {"values": values},
                 "mark": {"type": "point", "filled": True, "opacity": 1, "tooltip": True},
-                "encoding": {"y": up, "yOffset": beside, "x": {"field": "ratio", **across}, **color},
+                "encoding": {"y": up, "yOffset": beside, "x": {"field": "ratio", **across}, **both},
             },
         ],
     }

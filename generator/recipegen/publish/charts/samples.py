@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from recipegen.publish.listing import CellLine, RunLine
 from recipegen.stats.summary import Described
 
 NAMES = {"tg": "Decode", "pp": "Prefill", "ttfr": "Time to first response"}
+_THOUSANDS = "datum.value % 1024 || !datum.value ? format(datum.value, ',') : datum.value / 1024 + 'K'"
+"""4096 is 4K, as the field writes depths."""
 _POINTS = 300
 """Looks at the memory that a chart shows at most; a measurement of an hour has 3,600."""
 
@@ -30,40 +33,38 @@ def samples_chart(cells: Mapping[str, CellLine], metric: str) -> Chart | None:
             for at, value in enumerate(cell.samples[metric], 1)
         ]
         medians.append({"variant": variant, "median": found.median, "low": found.low, "high": found.high})
-    color = series("variant")["color"]
+    up = axis(f"{NAMES[metric]} ({unit})")
+    across = axis("Sample, as measured", zero=False, axis={"tickMinStep": 1, "format": "d"})
+    color = series("variant", values)
+    places = {
+        "x": {"field": "sample", **across},
+        "y": {"field": "value", **up},
+        **series("variant", values, "color", "shape"),
+    }
     spec = {
         "height": 240,
         "layer": [
             {
                 "data": {"values": medians},
                 "mark": {"type": "rect", "opacity": 0.18},
-                "encoding": {
-                    "y": {"field": "low", **axis(f"{NAMES[metric]} ({unit})")},
-                    "y2": {"field": "high"},
-                    "color": color,
-                },
+                "encoding": {"y": {"field": "low", **up}, "y2": {"field": "high"}, **color},
             },
             {
                 "data": {"values": medians},
                 "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {"y": {"field": "median", "type": "quantitative"}, "color": color},
+                "encoding": {"y": {"field": "median", **up}, **color},
             },
             {
-                "data": {"values": values},
-                "mark": {"type": "point", "filled": True, "tooltip": True},
-                "encoding": {
-                    "x": {
-                        "field": "sample",
-                        **axis("Sample, as measured", zero=False, axis={"tickMinStep": 1, "format": "d"}),
-                    },
-                    "y": {"field": "value", **axis(f"{NAMES[metric]} ({unit})")},
-                    "fillOpacity": {"condition": {"test": "datum.kind === 'cold'", "value": 0}, "value": 0.9},
-                    "stroke": {"field": "variant", "type": "nominal"},
-                    **series("variant"),
-                },
+                "data": {"values": [one for one in values if one["kind"] == "counts"]},
+                "mark": {"type": "point", "filled": True, "opacity": 0.9, "tooltip": True},
+                "encoding": places,
+            },
+            {
+                "data": {"values": [one for one in values if one["kind"] == "cold"]},
+                "mark": {"type": "point", "filled": False, "opacity": 1, "tooltip": True},
+                "encoding": places,
             },
         ],
-        "resolve": {"scale": {"y": "shared"}},
     }
     told = "; ".join(f"{variant} {with_interval(cell.figures[metric])} {unit}" for variant, cell in shown.items())
     cell = next(iter(shown.values()))
@@ -89,24 +90,27 @@ def line_chart(runs: Mapping[str, RunLine], x: str, metric: str, like: CellLine)
         x: depth or concurrency.
         like: the headline cell.
     """
-    unit, values = UNITS[metric], []
+    unit = UNITS[metric]
+    values: list[dict[str, Any]] = []
     for variant, run in runs.items():
         for cell in run.cells:
             if metric in cell.figures and _same_but(cell, like, x):
                 values += _points(variant, getattr(cell, x), cell, metric)
-    if len({one["x"] for one in values}) < 2:
+    counts = Counter(one["series"] for one in values)
+    values = [one for one in values if counts[one["series"]] > 1]
+    if not values:
         return None
     values.sort(key=lambda one: (one["series"], one["x"]))
     name = "Context before the prompt (tokens)" if x == "depth" else "Requests at a time"
     places = sorted({one["x"] for one in values})
-    across = {"field": "x", **axis(name, axis={"values": places, "format": "~s", "labelOverlap": True})}
+    across = {"field": "x", **axis(name, axis={"values": places, "labelExpr": _THOUSANDS, "labelOverlap": True})}
     if x == "concurrency":
         across["scale"] = {"type": "log", "base": 2, "nice": False}
     up = axis(f"{NAMES[metric]} ({unit})")
     spec = {
         "height": 240,
         "data": {"values": values},
-        "encoding": {"x": across, "color": series("series")["color"]},
+        "encoding": {"x": across, **series("series", values)},
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 1.5},
@@ -114,11 +118,11 @@ def line_chart(runs: Mapping[str, RunLine], x: str, metric: str, like: CellLine)
             },
             {
                 "mark": {"type": "line"},
-                "encoding": {"y": {"field": "median", **up}, "strokeDash": {"field": "series", "type": "nominal"}},
+                "encoding": {"y": {"field": "median", **up}, **series("series", values, "strokeDash")},
             },
             {
                 "mark": {"type": "point", "filled": True, "tooltip": True, "opacity": 1},
-                "encoding": {"y": {"field": "median", **up}, "shape": series("series")["shape"]},
+                "encoding": {"y": {"field": "median", **up}, **series("series", values, "shape")},
             },
         ],
     }
@@ -185,7 +189,7 @@ def acceptance_chart(metrics: Mapping[str, Mapping[str, Any]]) -> Chart | None:
             "x": {"field": "position", "type": "ordinal", "title": "Position in the draft", "axis": {"labelAngle": 0}},
             "xOffset": {"field": "variant", "type": "nominal"},
             "y": {"field": "accepted", **axis("Accepted", axis={"format": "%"}), "scale": {"domain": [0, 1]}},
-            "color": series("variant")["color"],
+            **series("variant", values),
         },
     }
     told = _by_series("variant", values, lambda one: f"{one['accepted']:.0%}")
@@ -219,8 +223,7 @@ def memory_chart(metrics: Mapping[str, Mapping[str, Any]], cell_id: str) -> Char
         "encoding": {
             "x": {"field": "seconds", **axis("Seconds since the cell began")},
             "y": {"field": "gib", **axis("Memory in use (GiB)")},
-            "color": series("variant")["color"],
-            "strokeDash": {"field": "variant", "type": "nominal"},
+            **series("variant", values, "color", "strokeDash"),
         },
     }
     peaks = {

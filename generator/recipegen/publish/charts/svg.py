@@ -14,6 +14,8 @@ from recipegen.publish.charts.theme import LINES, TEXT, config
 from recipegen.quoting import html_text
 
 WIDTH = 720
+_PADDING = {"left": 30, "right": 20, "top": 8, "bottom": 8}
+"""Room for readers whose fonts are wider than the one that places were computed with."""
 _MARK = re.compile(rb"<!-- recipegen chart, inputs ([0-9a-f]{64}), drawing ([0-9a-f]{64}) -->\n")
 _LIBRARY = "vl-convert-python"
 
@@ -44,7 +46,7 @@ def _mark(inputs: str, drawing: str) -> bytes:
 
 
 def _whole(chart: Chart) -> dict[str, Any]:
-    return {**chart.spec, "width": WIDTH, "config": config("light"), "padding": 8}
+    return {**chart.spec, "width": WIDTH, "config": config("light"), "padding": _PADDING}
 
 
 def _inputs(chart: Chart) -> str:
