@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from recipegen.cli.compare import _figure
+from recipegen.cli.results_text import figure_columns
 from recipegen.errors import EXIT_FINDINGS, RecipegenError, SpecError
 from recipegen.files import sha256_file
 from recipegen.publish.entry import IndexEntry
@@ -216,7 +216,7 @@ def test_index_results_page_and_listing_round_alike(tmp_path: Path) -> None:
     assert row(one)["tg"].startswith("36.1 (35.47–36.77, n=5")
     assert "| 36.1 (35.47–36.77) | 36.1 | 0.41 |" in build_results_page(one, iter_runs(one.folder))
     (run,) = list_runs(one.folder)[0]
-    assert _figure(run.cells[0].figures["tg"]) == ("36.1", "35.47 to 36.77")
+    assert figure_columns(run.cells[0].figures["tg"]) == ("36.1", "35.47 to 36.77")
 
 
 def test_a_real_report(tmp_path: Path) -> None:
