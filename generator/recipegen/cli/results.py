@@ -68,6 +68,7 @@ def results_command(
     agents, broken = labelled_agents(workspace, name)
     problems += broken
     series = [one for one in histories(runs) if _wanted(one, variants, cells, metrics)]
+    measured = sorted({run.variant for run in runs} | {run.variant for run, _ in agents})
     runs = [_only(run, cells, metrics) for run in runs if not variants or run.variant in variants]
     agents = [one for one in agents if not variants or one[0].variant in variants]
     headline = _headline(workspace, name)
@@ -82,8 +83,10 @@ def results_command(
         }
         click.echo(json.dumps(data, indent=2))
     elif not runs and not agents:
-        found = f"recipegen bench {name}" if not variants else f"nothing of {', '.join(variants)}"
-        click.echo(f"nothing has been measured of {name} yet: {found}")
+        if measured:
+            hint = f"measured: {', '.join(measured)}"
+            raise RecipegenError(f"nothing has been measured of {name}'s {', '.join(variants)}", hint=hint)
+        click.echo(f"nothing has been measured of {name} yet: recipegen bench {name}")
     else:
         chosen = list(reversed(_in_time(runs))) if all_runs else _newest(runs)
         show(Shown(chosen, len(runs) - len(chosen), series, headline, agents), history=history)

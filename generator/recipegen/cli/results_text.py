@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _COLD = "|"
 """Between the cold sample and those that count."""
 _IN_ORDER = "in order"
-_LEAST_NAME, _MOST_SAMPLES, _MOST_BAR = 12, 33, 40
+_LEAST_NAME, _MOST_SAMPLES, _LEAST_BAR, _MOST_BAR = 12, 33, 6, 40
 _INDENT, _GAP = 2, 2
 _STYLES = {"gain": "green", "regression": "red", "none": "dim", "undecided": "yellow"}
 _LONGEST = 400
@@ -196,6 +196,7 @@ def _figures(page: _Page, metric: str, rows: Sequence[_Row], scale: tuple[float,
     wide = max(len(ends), min(_MOST_BAR, room - samples - _GAP))
     # A long name is folded before the plots fall off the edge.
     name = max(_LEAST_NAME, widths[0] - max(0, samples + _GAP + wide - room))
+    wide = max(_LEAST_BAR, min(wide, room + widths[0] - name - samples - _GAP))
     titles = [*head, *([_IN_ORDER] if most else []), ends, *([""] if remarks else [])]
     lines = [[page.text(title, "bold" if title in head else "dim") for title in titles]]
     for row, text in zip(rows, texts, strict=True):

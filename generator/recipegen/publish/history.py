@@ -289,7 +289,8 @@ def _from_to(a: str | None, b: str | None) -> str:
     if cut[0] != cut[1]:
         a, b = cut
     name, _, rest = a.partition(" ")
-    if rest and b.startswith(f"{name} "):
+    if rest and len(name) < _LONGEST // 3 and b.startswith(f"{name} "):
+        # The engine's name, the number of GPUs: once.
         b = b.removeprefix(f"{name} ")
     start = next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
     skip = max(0, start - _LONGEST // 2) if max(len(a), len(b)) > _LONGEST else 0
