@@ -153,7 +153,8 @@ def test_series_are_kept_apart_by_variant_machine_cell_and_metric(tmp_path: Path
         ("dflash", "gb10-128g", CODE, "tg", 2),
     ]
     assert len(keys) == 12
-    assert {(one.machine, one.metric) for one in of_headline(found, "dflash", PROSE)} == {
+    runs = list_runs(tmp_path / "recipes" / NAME)[0]
+    assert {(one.machine, one.metric) for one in of_headline(runs, "dflash", PROSE)} == {
         ("gb10-128g", metric) for metric in ("tg", "pp", "ttfr")
     }
 

@@ -118,7 +118,7 @@ def show(shown: Shown, *, history: bool) -> None:
     """Print runs, or with `history` every series, to the standard output."""
     page = _Page()
     if history:
-        series = [one for one in shown.series if len(one.points) + len(one.apart) > 1]
+        series = [one for one in shown.series if one.is_repeated]
         for one in series:
             _whole_series(page, one)
         if not series:
@@ -288,11 +288,10 @@ def _remarks(cell: CellLine) -> Iterator[str]:
 def _headline(page: _Page, shown: Shown) -> None:
     """The history of the headline's decode speed, or of the metrics that were asked for, on each machine."""
     from recipegen.publish.figures import UNITS
-    from recipegen.publish.history import of_headline
 
     if shown.headline is None:
         return
-    found = of_headline(shown.series, *shown.headline)
+    found = [one for one in shown.series if (one.variant, one.cell) == shown.headline and one.is_repeated]
     found = [one for one in found if one.metric == "tg"] or found
     if found:
         page.line(f"history of the headline, {' '.join(shown.headline)} (--history has all of it)", "bold")
