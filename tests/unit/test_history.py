@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from recipegen.publish.history import Series, histories, of_headline
+from recipegen.publish.history import Series, headline_histories, histories, of_headline
 from recipegen.publish.history_page import history_section
 from recipegen.publish.listing import list_runs
 from tests.unit.test_compare import CODE, HOST, NAME, PROSE, add_run
@@ -154,7 +154,8 @@ def test_series_are_kept_apart_by_variant_machine_cell_and_metric(tmp_path: Path
     ]
     assert len(keys) == 12
     runs = list_runs(tmp_path / "recipes" / NAME)[0]
-    assert {(one.machine, one.metric) for one in of_headline(runs, "dflash", PROSE)} == {
+    assert headline_histories(runs, "dflash", PROSE) == of_headline(found, "dflash", PROSE)
+    assert {(one.machine, one.metric) for one in of_headline(found, "dflash", PROSE)} == {
         ("gb10-128g", metric) for metric in ("tg", "pp", "ttfr")
     }
 

@@ -288,10 +288,11 @@ def _remarks(cell: CellLine) -> Iterator[str]:
 def _headline(page: _Page, shown: Shown) -> None:
     """The history of the headline's decode speed, or of the metrics that were asked for, on each machine."""
     from recipegen.publish.figures import UNITS
+    from recipegen.publish.history import of_headline
 
     if shown.headline is None:
         return
-    found = [one for one in shown.series if (one.variant, one.cell) == shown.headline and one.is_repeated]
+    found = of_headline(shown.series, *shown.headline)
     found = [one for one in found if one.metric == "tg"] or found
     if found:
         page.line(f"history of the headline, {' '.join(shown.headline)} (--history has all of it)", "bold")

@@ -6,7 +6,7 @@ Owns no statistics (stats.history) and no page.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -169,12 +169,17 @@ def histories(runs: Sequence[RunLine]) -> list[Series]:
     return [_series(of[key[:2]], setups, *key) for key in ranked]
 
 
-def of_headline(runs: Sequence[RunLine], variant: str, cell: str) -> list[Series]:
+def of_headline(series: Iterable[Series], variant: str, cell: str) -> list[Series]:
     """The series of a headline: one for every machine and metric that it was measured on more than once."""
+    return [one for one in series if (one.variant, one.cell) == (variant, cell) and one.is_repeated]
+
+
+def headline_histories(runs: Sequence[RunLine], variant: str, cell: str) -> list[Series]:
+    """The same of runs, without making the series of everything else."""
     own = [
         replace(run, cells=tuple(one for one in run.cells if one.id == cell)) for run in runs if run.variant == variant
     ]
-    return [one for one in histories(own) if one.is_repeated]
+    return of_headline(histories(own), variant, cell)
 
 
 def _series(
