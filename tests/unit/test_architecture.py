@@ -28,6 +28,7 @@ HEAVY = (
     "jsonschema",
     "scipy",
     "prometheus_client",
+    "vl_convert",
 )
 
 

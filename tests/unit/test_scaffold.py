@@ -36,8 +36,8 @@ def test_init_makes_a_repository_that_is_found_again(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "my recipes"
     written = {path.relative_to(folder).as_posix() for path in init_repository(folder)}
     assert written == {
-        "recipes/.gitkeep", "patches/.gitkeep", "INDEX.md", "recipe.schema.json", "README.md", ".gitignore",
-        ".github/workflows/recipes.yml",
+        "recipes/.gitkeep", "patches/.gitkeep", "INDEX.md", "index.json", "index.csv", "recipe.schema.json",
+        "README.md", ".gitignore", ".github/workflows/recipes.yml",
     }  # fmt: skip
     assert (folder / "README.md").read_text(encoding="utf-8").startswith("# my recipes\n")
     assert (folder / "recipe.schema.json").read_text(encoding="utf-8") == schema_text()

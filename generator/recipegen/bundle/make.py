@@ -42,8 +42,9 @@ from recipegen.evidence import Evidence
 from recipegen.files import read_bounded, sha256_bytes, writing_atomic
 from recipegen.load.repo import INDEX_FILE, RECIPE_FILE
 from recipegen.lock import LOCK_FILE
+from recipegen.publish.data import CSV_FILE, JSON_FILE, index_csv, index_json
 from recipegen.publish.entry import entry_of
-from recipegen.publish.index import RecordsBroken, build_index
+from recipegen.publish.index import RESULTS_PAGE, RecordsBroken, build_index
 from recipegen.publish.listing import list_runs
 from recipegen.publish.results_page import build_results_page
 from recipegen.publish.shown import shown_of
@@ -54,8 +55,6 @@ from recipegen.workspace import Workspace
 
 if TYPE_CHECKING:
     from recipegen.render.kit import Kit
-
-RESULTS_FILE = "RESULTS.md"
 
 
 class Leaks(SpecError):
@@ -219,7 +218,7 @@ def pages(evidence: Evidence, claim: dict[str, Any], board_files: Iterable[str])
 
 
 def tables(evidence: Evidence) -> Iterator[Entry]:
-    """INDEX.md and RESULTS.md of the runs that are in the bundle, as `recipegen index` would write them there."""
+    """The tables and pages of the runs that are in the bundle, as `recipegen index` would write them there."""
     spec = evidence.spec
     runs = [side for side in (evidence, evidence.baseline) if side is not None]
     with tempfile.TemporaryDirectory(prefix="recipegen-") as folder:
@@ -238,7 +237,9 @@ def tables(evidence: Evidence) -> Iterator[Entry]:
         shown = shown_of(entry, lines)
         index, results = build_index([shown.row], f"# {spec.name}\n"), build_results_page(shown)
     yield Entry(INDEX_FILE, index.encode())
-    yield Entry(f"recipes/{spec.name}/{RESULTS_FILE}", results.encode())
+    yield Entry(JSON_FILE, index_json([shown.row]).encode())
+    yield Entry(CSV_FILE, index_csv([shown.row]).encode())
+    yield Entry(f"recipes/{spec.name}/{RESULTS_PAGE}", results.encode())
 
 
 def _listed(recipe: str, entries: list[Entry]) -> list[Listed]:

@@ -26,9 +26,9 @@ _TG, _PP = 128, 2048
 _LEGEND = (
     f"Figures are medians with their 95 % bootstrap interval: {WARM_RULE} (n). No figure has more digits",
     "than its interval supports; the raw report has all. few-samples, wide-interval, drift and two-groups say why a",
-    "figure must be read with care. × baseline is decode speed over the baseline variant's, same cell and machine. Memory",
-    "is the most that the host had in use. Quality is the verdict of questions that the server was asked; a run that",
-    "fails makes no row. Reproduced counts other machines on which a measurement made again came out alike.",
+    "figure must be read with care. × baseline is decode speed over the baseline variant's, same cell and machine.",
+    "Memory is the most that the host had in use. Quality is the verdict of questions that the server was asked; a run",
+    "that fails makes no row. Reproduced counts other machines on which a measurement made again came out alike.",
 )
 
 

@@ -12,10 +12,11 @@ from recipegen.bundle.unpack import Opened
 from recipegen.claims import Check
 from recipegen.evidence import Evidence
 from recipegen.load.repo import INDEX_FILE
+from recipegen.publish.data import CSV_FILE, JSON_FILE
 from recipegen.verify.integrity import same_version
 from recipegen.workspace import Workspace
 
-_PAGES = (README, CITATION, CHART, CLAIM, INDEX_FILE)
+_PAGES = (README, CITATION, CHART, CLAIM, INDEX_FILE, JSON_FILE, CSV_FILE)
 
 
 def check_files(bundle: Opened, workspace: Workspace, evidence: Evidence) -> Iterator[Check]:

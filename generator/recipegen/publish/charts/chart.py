@@ -1,0 +1,50 @@
+"""A chart as data: a Vega-Lite spec without a look, its alternative text, the same figures as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart.
+
+    Attributes:
+        id: stem of its file.
+        description: what it shows, with its main figures, for those who cannot see it.
+        spec: Vega-Lite without width, ground or colours (theme.py has them); its data stand inside.
+        columns: titles of the table of the same figures.
+        rows: of that table.
+    """
+
+    id: str
+    title: str
+    description: str
+    spec: Mapping[str, Any]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def axis(title: str, *, zero: bool = True, **other: Any) -> dict[str, Any]:
+    """A quantitative axis; rates begin at zero, because a cut axis makes a small difference look like a large one."""
+    return {"type": "quantitative", "title": title, "scale": {"zero": zero, "nice": True}, **other}
+
+
+def series(field: str, values: Sequence[Mapping[str, Any]], *channels: str) -> dict[str, Any]:
+    """Channels by a nominal field: colour, and one that tells without colour (shape, strokeDash).
+
+    Args:
+        field: whose values are the series.
+        values: the data. The domain is written out, because Vega joins the channels of several layers into one legend
+            only where their domains are the same.
+        channels: color alone by default.
+    """
+    told = {
+        "field": field,
+        "type": "nominal",
+        "legend": {"title": None},
+        "scale": {"domain": list(dict.fromkeys(one[field] for one in values))},
+    }
+    return dict.fromkeys(channels or ("color",), told)

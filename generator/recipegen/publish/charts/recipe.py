@@ -1,0 +1,57 @@
+"""All charts of a recipe, those for which there is data. Owns which there are, and their order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from recipegen.publish.charts.chart import Chart
+from recipegen.publish.charts.over_time import baseline_chart, history_chart
+from recipegen.publish.charts.samples import acceptance_chart, line_chart, memory_chart, samples_chart
+from recipegen.publish.history import histories, of_headline
+from recipegen.publish.ratios import against_baseline, newest_of_each
+from recipegen.results.store import RunRecord
+
+if TYPE_CHECKING:
+    from recipegen.publish.listing import CellLine, RunLine
+    from recipegen.publish.shown import Shown
+
+FOLDER = "charts"
+
+
+def recipe_charts(shown: Shown) -> list[Chart]:
+    """Charts of what was measured of a recipe; none where nothing was."""
+    row, entry = shown.row, shown.entry
+    if row.run is None:
+        return []
+    newest = newest_of_each(shown.runs, row.machine)
+    # The run that stands in the table, whatever was measured after it.
+    newest[row.headline] = next(run for run in shown.runs if (run.run, run.machine) == (row.run, row.machine))
+    first = [row.headline, *([entry.baseline] if entry.baseline in newest and entry.baseline != row.headline else [])]
+    runs = {variant: newest[variant] for variant in [*first, *sorted(newest.keys() - set(first))]}
+    cells = {variant: cell for variant, run in runs.items() if (cell := _cell(run, row.cell)) is not None}
+    headline = cells[row.headline]
+    metrics = {variant: _metrics(runs[variant], cell) for variant, cell in cells.items()}
+    series = of_headline(histories(shown.runs), row.headline, row.cell)
+    found: list[Chart | None] = [
+        *(samples_chart(cells, metric) for metric in ("tg", "pp")),
+        *(line_chart(runs, "depth", metric, headline) for metric in ("tg", "pp")),
+        *(line_chart(runs, "concurrency", metric, headline) for metric in ("tg", "pp")),
+        acceptance_chart(metrics),
+        memory_chart(metrics, row.cell),
+        baseline_chart(against_baseline(shown.runs, entry.baseline, row.machine), entry.baseline or ""),
+        *(history_chart(one) for one in series if one.machine == row.machine and one.metric in ("tg", "pp")),
+    ]
+    return [chart for chart in found if chart is not None]
+
+
+def _cell(run: RunLine, cell_id: str) -> CellLine | None:
+    return next((cell for cell in run.cells if cell.id == cell_id and cell.figures), None)
+
+
+def _metrics(run: RunLine, cell: CellLine) -> Mapping[str, Any]:
+    """What was sampled during a cell; nothing where nobody looked."""
+    from recipegen.plausible.judge import metrics_of
+
+    record: RunRecord = run.record
+    return metrics_of(run.folder, next(one for one in record["cells"] if one["id"] == cell.id)) or {}

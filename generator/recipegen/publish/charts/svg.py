@@ -1,0 +1,79 @@
+"""A chart as an SVG file for Markdown: light and dark by the reader's choice, the same bytes for the same data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from recipegen.publish.charts.chart import Chart
+from recipegen.publish.charts.theme import LINES, TEXT, config
+from recipegen.quoting import html_text
+
+WIDTH = 720
+_PADDING = {"left": 30, "right": 20, "top": 8, "bottom": 8}
+"""Room for readers whose fonts are wider than the one that places were computed with."""
+_MARK = re.compile(rb"<!-- recipegen chart, inputs ([0-9a-f]{64}), drawing ([0-9a-f]{64}) -->\n")
+_LIBRARY = "vl-convert-python"
+
+
+def svg(chart: Chart) -> bytes:
+    """The file. Its first line holds the hashes of what it was made of, and of the drawing itself."""
+    import vl_convert
+
+    drawn = str(vl_convert.vegalite_to_svg(_whole(chart), allowed_base_urls=[]))
+    drawing = _accessible(drawn, chart).encode()
+    return _mark(_inputs(chart), _sha(drawing)) + drawing
+
+
+def is_current(chart: Chart, found: bytes) -> bool:
+    """Whether a file is what `svg` would write: told by the hashes, because drawing takes forty milliseconds."""
+    mark = _MARK.match(found)
+    return mark is not None and mark.groups() == (_inputs(chart).encode(), _sha(found[mark.end() :]).encode())
+
+
+def is_ours(found: bytes) -> bool:
+    """Whether a file says that recipegen drew it, and nobody has changed it since."""
+    mark = _MARK.match(found)
+    return mark is not None and mark[2] == _sha(found[mark.end() :]).encode()
+
+
+def _mark(inputs: str, drawing: str) -> bytes:
+    return f"<!-- recipegen chart, inputs {inputs}, drawing {drawing} -->\n".encode()
+
+
+def _whole(chart: Chart) -> dict[str, Any]:
+    return {**chart.spec, "width": WIDTH, "config": config("light"), "padding": _PADDING}
+
+
+def _inputs(chart: Chart) -> str:
+    """Of everything that the drawing hangs on."""
+    parts = [_whole(chart), chart.title, chart.description, version(_LIBRARY), _STYLE]
+    return _sha(json.dumps(parts, sort_keys=True).encode())
+
+
+def _sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _dark(colors: Mapping[str, str], properties: tuple[str, ...]) -> str:
+    return "".join(f'[{name}="{colors["light"]}"]{{{name}:{colors["dark"]}}}' for name in properties)
+
+
+_STYLE = (
+    "<style>@media (prefers-color-scheme:dark){"
+    + _dark(TEXT, ("fill", "stroke"))
+    + _dark(LINES, ("stroke",))
+    + "}</style>"
+)
+"""CSS stands above the attributes that the drawing has: one file serves both grounds."""
+
+
+def _accessible(drawing: str, chart: Chart) -> str:
+    """The drawing with its name and description where screen readers look for them."""
+    head, end, rest = drawing.partition(">")
+    words = f"<title>{html_text(chart.title)}</title><desc>{html_text(chart.description)}</desc>"
+    return f'{head} role="img"{end}{words}{_STYLE}{rest}\n'
