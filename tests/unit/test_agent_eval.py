@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from recipegen.cli.compare import results_command
 from recipegen.cli.measure import collect_command
+from recipegen.cli.results import results_command
 from recipegen.errors import EXIT_FINDINGS, EXIT_USAGE, RecipegenError, SpecError
 from recipegen.lint.subject import Recipe
 from recipegen.publish.tables import write_index

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from recipegen.cli.compare import compare_command, results_command
+from recipegen.cli.compare import compare_command
+from recipegen.cli.results import results_command
 from recipegen.errors import EXIT_FINDINGS, EXIT_USAGE, RecipegenError, SpecError
 from recipegen.files import sha256_file
 from recipegen.publish.compare import Compared, Row, arguments, compare_sides

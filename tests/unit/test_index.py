@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from recipegen.cli.compare import _figure
+from recipegen.cli.results_text import figure_columns
 from recipegen.errors import RecipegenError
 from recipegen.files import sha256_file
 from recipegen.publish.entry import IndexEntry
@@ -231,7 +231,7 @@ def test_index_results_page_and_listing_round_alike(tmp_path: Path) -> None:
     assert row(one)["tg"].startswith("36.1 (35.47–36.77, n=5")
     assert "| 36.1 (35.47–36.77) | 36.1 | 0.41 |" in page_of(one)
     (run,) = list_runs(one.folder)[0]
-    assert _figure(run.cells[0].figures["tg"]) == ("36.1", "35.47 to 36.77")
+    assert figure_columns(run.cells[0].figures["tg"]) == ("36.1", "35.47 to 36.77")
 
 
 def test_a_real_report(tmp_path: Path) -> None:

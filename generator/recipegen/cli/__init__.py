@@ -46,7 +46,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "down": ("servers", "Take servers down."),
     "bench": ("bench", "Measure variants of a recipe: up, wait, every cell, down."),
     "collect": ("measure", "Take in llama-benchy reports made elsewhere."),
-    "results": ("compare", "List what was measured: runs, cells, figures with their intervals."),
+    "results": ("results", "Show what was measured: runs, cells, samples, intervals, history."),
     "compare": ("compare", "Compare two variants, runs, machines, or a run and a published figure."),
     "bundle": ("bundle", "Make one archive that proves a recipe's headline."),
     "verify": ("verify", "Check a bundle or a leaderboard payload, without a network and without trust."),

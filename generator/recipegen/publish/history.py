@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from recipegen.publish.compare import BETTER, arguments, differing, tool_flags
 from recipegen.publish.figures import NOTHING, digits
@@ -135,6 +136,11 @@ class Series:
     free: int = 0
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it was measured more than once, in doubt or not."""
+        return len(self.points) + len(self.apart) > 1
+
 
 _Setup = Mapping[str, Mapping[str, str] | None]
 """What a run was measured with, by kind; a kind that is not known is None."""
@@ -159,17 +165,31 @@ def histories(runs: Sequence[RunLine]) -> list[Series]:
     }
     order = {metric: at for at, metric in enumerate(BETTER)}
     ranked = sorted(keys, key=lambda key: (*key[:3], order[key[3]]))
-    return [_series(of[key[:2]], *key) for key in ranked]
+    setups: dict[tuple[Path, str], _Setup] = {}
+    return [_series(of[key[:2]], setups, *key) for key in ranked]
 
 
 def of_headline(series: Iterable[Series], variant: str, cell: str) -> list[Series]:
     """The series of a headline: one for every machine and metric that it was measured on more than once."""
-    return [
-        one for one in series if (one.variant, one.cell) == (variant, cell) and len(one.points) + len(one.apart) > 1
+    return [one for one in series if (one.variant, one.cell) == (variant, cell) and one.is_repeated]
+
+
+def headline_histories(runs: Sequence[RunLine], variant: str, cell: str) -> list[Series]:
+    """The same of runs, without making the series of everything else."""
+    own = [
+        replace(run, cells=tuple(one for one in run.cells if one.id == cell)) for run in runs if run.variant == variant
     ]
+    return of_headline(histories(own), variant, cell)
 
 
-def _series(runs: Sequence[RunLine], variant: str, machine: str, cell_id: str, metric: str) -> Series:
+def _series(
+    runs: Sequence[RunLine],
+    setups: dict[tuple[Path, str], _Setup],
+    variant: str,
+    machine: str,
+    cell_id: str,
+    metric: str,
+) -> Series:
     measured: list[_Measured] = []
     apart: list[Apart] = []
     for run in runs:
@@ -180,7 +200,7 @@ def _series(runs: Sequence[RunLine], variant: str, machine: str, cell_id: str, m
                     measured.append((run, cell))
                 else:
                     apart.append(Apart(run.run, run.started, cell.figures.get(metric), why))
-    groups, changed = _grouped(measured)
+    groups, changed = _grouped(measured, setups)
     points = tuple(_point(run, cell, metric) for run, cell in measured)
     judged, notes = Judged((), None, 0), tuple[str, ...]()
     if len(points) > 1:
@@ -225,17 +245,27 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _grouped(measured: Sequence[_Measured]) -> tuple[list[list[_Measured]], list[tuple[str, ...]]]:
+def _grouped(
+    measured: Sequence[_Measured], setups: dict[tuple[Path, str], _Setup]
+) -> tuple[list[list[_Measured]], list[tuple[str, ...]]]:
     """Neighbouring runs between which nothing changed, and what changed between one group and the next.
 
     What a record does not tell is taken to be as it was last told: it is no evidence of a change.
+
+    Args:
+        setups: what cells were measured with; filled in here, because every metric of a cell asks for it.
     """
     groups: list[list[_Measured]] = []
     changed: list[tuple[str, ...]] = []
     known: dict[str, Mapping[str, str] | None] = {}
+    last: _Setup | None = None
     for run, cell in measured:
-        setup = _setup(run, next(one for one in run.record["cells"] if one["id"] == cell.id))
-        found = tuple(_changes(known, setup))
+        key = run.folder, cell.id
+        if key not in setups:
+            setups[key] = _setup(run, next(one for one in run.record["cells"] if one["id"] == cell.id))
+        setup = setups[key]
+        found = () if setup is last or setup == last else tuple(_changes(known, setup))
+        last = setup
         if not groups or found:
             groups.append([])
             if len(groups) > 1:
@@ -289,7 +319,8 @@ def _from_to(a: str | None, b: str | None) -> str:
     if cut[0] != cut[1]:
         a, b = cut
     name, _, rest = a.partition(" ")
-    if rest and b.startswith(f"{name} "):
+    if rest and len(name) < _LONGEST // 3 and b.startswith(f"{name} "):
+        # The engine's name, the number of GPUs: once.
         b = b.removeprefix(f"{name} ")
     start = next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
     skip = max(0, start - _LONGEST // 2) if max(len(a), len(b)) > _LONGEST else 0

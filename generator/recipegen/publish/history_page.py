@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipegen.publish.figures import NOTHING, UNITS, table_head, table_row
-from recipegen.publish.history import Series, figure_words, histories, of_headline
+from recipegen.publish.history import Series, figure_words, headline_histories
 from recipegen.quoting import markdown_text
 from recipegen.results.store import run_order
 from recipegen.stats.history import MATTERS, Mark
@@ -23,7 +23,7 @@ _SHOWN = ("tg", "pp")
 
 def history_section(shown: Shown) -> list[str]:
     """Lines of the section; none where the headline was measured once at the most on every machine."""
-    found = of_headline(histories(shown.runs), shown.entry.headline, shown.entry.cell_id)
+    found = headline_histories(shown.runs, shown.entry.headline, shown.entry.cell_id)
     series = [one for one in found if one.metric in _SHOWN]
     if not series:
         return []
@@ -33,7 +33,7 @@ def history_section(shown: Shown) -> list[str]:
         f"Runs of the headline cell ({markdown_text(shown.entry.headline)}, {markdown_text(shown.entry.cell_id)}).",
         f"A change is a gain or a regression when it is {MATTERS * 100:.0f} % or more and significant against the "
         "scatter between runs of",
-        "one setup, undecided when too little is known. Runs that do not count are listed and move nothing.",
+        "one setup, undecided when too little is known. Runs in doubt stand apart and move nothing.",
         "",
     ]
     for machine, group in groupby(series, key=lambda one: one.machine):
@@ -75,7 +75,7 @@ def _figure(series: Series, run: str) -> str:
     if point is not None:
         return figure_words(point) + sign
     apart = next((one for one in series.apart if one.run == run), None)
-    return NOTHING if apart is None else f"{figure_words(apart)} does not count"
+    return NOTHING if apart is None else f"{figure_words(apart)} (apart)"
 
 
 def _steps(series: Sequence[Series]) -> Iterator[str]:
@@ -87,6 +87,6 @@ def _steps(series: Sequence[Series]) -> Iterator[str]:
 def _notes(series: Sequence[Series]) -> Iterator[str]:
     reasons = dict.fromkeys((apart.run, apart.why) for one in series for apart in one.apart)
     for run, why in reasons:
-        yield f"{markdown_text(run)} does not count: {markdown_text(why[:300])}"
+        yield f"{markdown_text(run)} stands apart, not judged: {markdown_text(why[:300])}"
     for one in series:
         yield from (f"{one.metric}: {markdown_text(note)}" for note in one.notes)

@@ -66,7 +66,9 @@ def _tiles(shown: Shown) -> Iterator[tuple[str, str, str]]:
     yield "Prefill", *_tile(row.pp, "tok/s", row.pp_tokens, "pp")
     yield "First response", *_tile(row.ttfr, "ms", row.pp_tokens, "pp")
     if row.speed_up is not None:
-        yield "× baseline", speed_up_text(row) or "", f"decode over {row.speed_up.baseline}, same cell and machine"
+        figure, _, interval = (speed_up_text(row) or "").partition(" ")
+        over = f"decode over {row.speed_up.baseline}, same cell and machine"
+        yield "× baseline", figure, " ".join(filter(None, [interval, over]))
     if row.memory_bytes is not None:
         yield "Memory", f"{row.memory_bytes / (1 << 30):.1f} GiB", "most that the host had in use"
     where = f"on {row.machine}" + ("" if row.own_hardware else ", not the hardware that it is written for")

@@ -112,7 +112,7 @@ def baseline_chart(ratios: Sequence[Ratio], baseline: str) -> Chart | None:
     ]
     across = axis(f"Times as fast as {baseline}", zero=False)
     rows = len({one["cell"] for one in values}) * len({one["series"] for one in values})
-    up = {"field": "cell", "type": "nominal", "title": None}
+    up = {"field": "cell", "type": "nominal", "title": None, "sort": None}
     beside = {"field": "series", "type": "nominal"}
     both = series("series", values, "color", "shape")
     spec = {

@@ -37,6 +37,8 @@ def recipe_charts(runs: Sequence[RunLine], row: Row, baseline: str | None) -> li
     cells = {variant: cell for variant, run in shown.items() if (cell := _cell(run, row.cell)) is not None}
     headline = cells[row.headline]
     metrics = {variant: _metrics(shown[variant], cell) for variant, cell in cells.items()}
+    # The headline first, so that it has the same colour as in the other charts.
+    ratios = sorted(against_baseline(runs, baseline, row.machine), key=lambda one: one.variant != row.headline)
     series = of_headline(histories(runs), row.headline, row.cell)
     found: list[Chart | None] = [
         *(samples_chart(cells, metric) for metric in ("tg", "pp")),
@@ -44,7 +46,7 @@ def recipe_charts(runs: Sequence[RunLine], row: Row, baseline: str | None) -> li
         *(line_chart(shown, "concurrency", metric, headline) for metric in ("tg", "pp")),
         acceptance_chart(metrics),
         memory_chart(metrics, row.cell),
-        baseline_chart(against_baseline(runs, baseline, row.machine), baseline or ""),
+        baseline_chart(ratios, baseline or ""),
         *(history_chart(one) for one in series if one.machine == row.machine and one.metric in ("tg", "pp")),
     ]
     return [chart for chart in found if chart is not None]

@@ -100,7 +100,8 @@ def line_chart(runs: Mapping[str, RunLine], x: str, metric: str, like: CellLine)
     values = [one for one in values if counts[one["series"]] > 1]
     if not values:
         return None
-    values.sort(key=lambda one: (one["series"], one["x"]))
+    order = list(dict.fromkeys(one["series"] for one in values))
+    values.sort(key=lambda one: (order.index(one["series"]), one["x"]))
     name = "Context before the prompt (tokens)" if x == "depth" else "Requests at a time"
     places = sorted({one["x"] for one in values})
     across = {"field": "x", **axis(name, axis={"values": places, "labelExpr": _THOUSANDS, "labelOverlap": True})}
