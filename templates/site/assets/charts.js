@@ -9,7 +9,7 @@
 
   function tooltip(handler, event, item, value) {
     // The browser's own tooltip: a library's would need inline styles.
-    const svg = event.target && event.target.closest && event.target.closest("svg");
+    const svg = event && event.target instanceof Element ? event.target.closest("svg") : null;
     if (!svg) return;
     svg.querySelectorAll(":scope > title.tip").forEach((node) => node.remove());
     if (value === null || value === undefined || value === "") return;
