@@ -228,6 +228,11 @@ def markdown_link(text: str, url: str) -> str:
     return f"[{text}]({url_text(url)})"
 
 
+def markdown_image(alternative: str, url: str) -> str:
+    """An image with its alternative text; the address must be http(s) or a relative path."""
+    return f"!{markdown_link(markdown_text(alternative), url)}"
+
+
 def url_text(url: str) -> str:
     """An address that cannot leave the parentheses of a Markdown link.
 
@@ -244,6 +249,26 @@ def url_text(url: str) -> str:
 def html_text(value: str) -> str:
     """Text for HTML content or a quoted attribute."""
     return html.escape(value, quote=True)
+
+
+def xml_text(value: str) -> str:
+    """Text for an element of XML, which cannot hold control characters, not even escaped."""
+    return html_text(_one_line(value))
+
+
+def script_json(value: Any) -> str:
+    """JSON for a `<script type="application/json">` element, which ends at the first `</` and knows no entities."""
+    text = compact_json(value)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def visible(value: Any) -> Any:
+    """Data in which every text is one line without control characters, for drawings that show it as it is."""
+    if isinstance(value, str):
+        return _one_line(value)
+    if isinstance(value, Mapping):
+        return {key: visible(one) for key, one in value.items()}
+    return [visible(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def fenced_block(text: str, language: str = "") -> str:

@@ -42,6 +42,7 @@ from recipegen.evidence import Evidence
 from recipegen.files import read_bounded, sha256_bytes, writing_atomic
 from recipegen.load.repo import INDEX_FILE, RECIPE_FILE
 from recipegen.lock import LOCK_FILE
+from recipegen.publish.charts.svg import svg
 from recipegen.publish.data import CSV_FILE, JSON_FILE, index_csv, index_json
 from recipegen.publish.entry import entry_of
 from recipegen.publish.index import RESULTS_PAGE, RecordsBroken, build_index
@@ -240,6 +241,8 @@ def tables(evidence: Evidence) -> Iterator[Entry]:
     yield Entry(JSON_FILE, index_json([shown.row]).encode())
     yield Entry(CSV_FILE, index_csv([shown.row]).encode())
     yield Entry(f"recipes/{spec.name}/{RESULTS_PAGE}", results.encode())
+    for chart, drawing in zip(shown.charts, shown.row.charts, strict=True):
+        yield Entry(drawing, svg(chart))
 
 
 def _listed(recipe: str, entries: list[Entry]) -> list[Listed]:

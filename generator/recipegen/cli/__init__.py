@@ -53,6 +53,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "reproduce": ("reproduce", "Measure a recipe again and hold it against its reference."),
     "submit": ("submit", "Send a measured row to a leaderboard, or say whether it would take it."),
     "index": ("measure", "Write INDEX.md and RESULTS.md, or check that they are up to date."),
+    "site": ("site", "Write a static site of all recipes, with charts and a comparison."),
     "publish": ("hub", "Upload results or a bundle to a dataset on the Hugging Face hub."),
     "demo": ("measure", "The main job on the embedded engine, in a folder of its own."),
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.publish.agents import agent_section
+from recipegen.publish.charts.recipe import FOLDER as CHARTS
 from recipegen.publish.entry import IndexEntry
 from recipegen.publish.figures import (
     METRICS,
@@ -21,7 +22,7 @@ from recipegen.publish.figures import (
 )
 from recipegen.publish.history_page import history_section
 from recipegen.publish.marks import is_doubtful
-from recipegen.quoting import markdown_code, markdown_link, markdown_text
+from recipegen.quoting import markdown_code, markdown_image, markdown_link, markdown_text
 from recipegen.results.store import RECORD, RunRecord, quality_faults, quality_of
 from recipegen.stats import WARM_RULE
 
@@ -60,6 +61,7 @@ def build_results_page(shown: Shown) -> str:
         "figure follows from the raw report of its row, and is shown with no more digits than its interval supports.",
         "",
         *history_section(shown),
+        *(f"{markdown_image(chart.description, f'{CHARTS}/{chart.id}.svg')}\n" for chart in shown.charts),
         *(sections or ([] if entry.agents else ["Nothing has been measured yet.", ""])),
         *agent_section(entry.agents, entry.folder),
         *_published_section(entry),

@@ -6,12 +6,14 @@ Owns no text and writes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipegen.errors import Problem, RecipegenError, SpecError, Where
 from recipegen.publish.agents import labelled_agents, newest_scores
+from recipegen.publish.charts.recipe import FOLDER as CHARTS
+from recipegen.publish.charts.recipe import recipe_charts
 from recipegen.publish.entry import IndexEntry, entry_of, headline_cell, headline_run
 from recipegen.publish.listing import CellLine, RunLine, list_runs
 from recipegen.publish.row import AgentScore, Measured, Row, SpeedUp, State
@@ -22,6 +24,7 @@ from recipegen.stats.compare import compare
 from recipegen.stats.rounds import compare_rounds
 
 if TYPE_CHECKING:
+    from recipegen.publish.charts.chart import Chart
     from recipegen.results.reproduced import Reproduction
     from recipegen.spec.completed import Spec
     from recipegen.stats.summary import Described
@@ -40,6 +43,7 @@ class Shown:
     runs: tuple[RunLine, ...]
     reproductions: tuple[Reproduction, ...]
     row: Row
+    charts: tuple[Chart, ...] = ()
 
 
 def read_shown(workspace: Workspace, spec: Spec) -> tuple[Shown, list[Problem]]:
@@ -67,7 +71,10 @@ def shown_of(entry: IndexEntry, runs: Iterable[RunLine], reproductions: Sequence
         reproductions: measurements made again beside a reference.
     """
     newest = tuple(sorted(runs, key=lambda run: (run_order(run.folder), run.machine), reverse=True))
-    return Shown(entry, newest, tuple(reproductions), _row(entry, newest, reproductions))
+    row = _row(entry, newest, reproductions)
+    charts = tuple(recipe_charts(newest, row, entry.baseline))
+    row = replace(row, charts=tuple(f"{entry.link}/{CHARTS}/{chart.id}.svg" for chart in charts))
+    return Shown(entry, newest, tuple(reproductions), row, charts)
 
 
 def _row(entry: IndexEntry, runs: Sequence[RunLine], reproductions: Sequence[Reproduction]) -> Row:

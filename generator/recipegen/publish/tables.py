@@ -7,6 +7,8 @@ from pathlib import Path
 
 from recipegen.errors import Problem
 from recipegen.files import write_atomic
+from recipegen.publish.charts.recipe import FOLDER as CHARTS
+from recipegen.publish.charts.svg import is_current, is_ours, svg
 from recipegen.publish.data import CSV_FILE, JSON_FILE, index_csv, index_json
 from recipegen.publish.index import RESULTS_PAGE, RecordsBroken, around_table, build_index
 from recipegen.publish.results_page import build_results_page
@@ -31,9 +33,11 @@ def write_index(workspace: Workspace, *, write: bool = True) -> list[Path]:
     rows: list[Row] = []
     texts: dict[Path, str] = {}
     problems: list[Problem] = []
+    drawn: list[Path] = []
     for shown in iter_shown(workspace, problems):
         # One recipe at a time: the samples of all of them would fill the memory.
         rows.append(shown.row)
+        drawn += write_charts(shown, write=write and not problems)
         if shown.runs or shown.entry.agents:
             texts[shown.entry.folder / RESULTS_PAGE] = build_results_page(shown)
     if problems:
@@ -46,6 +50,30 @@ def write_index(workspace: Workspace, *, write: bool = True) -> list[Path]:
     stale = [path for path, text in texts.items() if _text(path) != text]
     for path in stale if write else []:
         write_atomic(path, texts[path], within=root)
+    return sorted([*stale, *drawn])
+
+
+def write_charts(shown: Shown, *, write: bool = True) -> list[Path]:
+    """Brings the SVG files of a recipe up to date; its own that no longer apply are removed, nobody else's.
+
+    Returns:
+        The files that were stale, or stood there without need.
+    """
+    folder = shown.entry.folder / CHARTS
+    due = {f"{chart.id}.svg": chart for chart in shown.charts}
+    stale = []
+    for name, chart in due.items():
+        path = folder / name
+        if not path.is_file() or not is_current(chart, path.read_bytes()):
+            stale.append(path)
+            if write:
+                folder.mkdir(exist_ok=True)
+                write_atomic(path, svg(chart), within=shown.entry.folder)
+    for path in sorted(folder.glob("*.svg")) if folder.is_dir() else ():
+        if path.name not in due and is_ours(path.read_bytes()):
+            stale.append(path)
+            if write:
+                path.unlink()
     return stale
 
 

@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 
 import jinja2
+import markupsafe
 
 from recipegen import quoting
 from recipegen.errors import RecipegenError, Where
@@ -16,17 +17,19 @@ class Templates:
 
     Args:
         own: the repository's templates/ folder; a file there stands before ours of the same name.
+        html: whether pages are rendered, in which every value is escaped by itself.
     """
 
-    def __init__(self, own: Path | None = None) -> None:
+    def __init__(self, own: Path | None = None, *, html: bool = False) -> None:
         from recipegen.shipped import templates_dir
 
         shipped = templates_dir()
         same = own is None or not own.is_dir() or own.resolve() == shipped.resolve()
         self._folders = [shipped] if same or own is None else [own, shipped]
         self._copied: dict[str, bytes] = {}
-        # Shell, Dockerfile, Markdown are written, not HTML: each value goes through its grammar's filter.
-        self._environment = jinja2.Environment(  # noqa: S701
+        # Shell, Dockerfile, Markdown are no HTML: there, each value goes through its grammar's filter.
+        self._environment = jinja2.Environment(
+            autoescape=html,  # noqa: S701
             loader=jinja2.FileSystemLoader(self._folders),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -48,6 +51,7 @@ class Templates:
             "compose": quoting.compose_string,
             "fenced": quoting.fenced_block,
             "comment": quoting.comment_text,
+            "script_json": lambda value: markupsafe.Markup(quoting.script_json(value)),  # noqa: S704
             "paragraphs": quoting.markdown_paragraphs,
             "knob_names": lambda argv: {p.name for arg in argv for p in arg if isinstance(p, quoting.Var)},
         }

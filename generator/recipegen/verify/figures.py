@@ -11,13 +11,15 @@ from typing import Any
 
 from recipegen.bundle.claim import FORMAT, STATISTICS, claim_of
 from recipegen.bundle.doubts import Doubt
-from recipegen.bundle.layout import BOARDS, CHART, CLAIM
+from recipegen.bundle.layout import BOARDS, CLAIM
 from recipegen.bundle.make import pages
 from recipegen.bundle.unpack import Opened
 from recipegen.claims import Check, Status
 from recipegen.errors import RecipegenError, Where
 from recipegen.evidence import Evidence
 from recipegen.files import read_bounded
+from recipegen.publish.charts.recipe import FOLDER as CHARTS
+from recipegen.publish.charts.svg import STYLE
 from recipegen.publish.figures import number
 from recipegen.quality.verdict import worst
 from recipegen.stats.summary import figure
@@ -191,19 +193,23 @@ def check_pages(bundle: Opened, claim: Mapping[str, Any], evidence: Evidence) ->
     payloads = [path for path in bundle.files if path.startswith(f"{BOARDS}/") and path.count("/") >= 2]
     # The doubts that the bundle names are the ones that its pages must repeat.
     told = tuple(Doubt(str(one["code"]), str(one["text"])) for one in claim["doubts"])
+    charts = {path for path in bundle.files if path.startswith(f"recipes/{evidence.spec.name}/{CHARTS}/")}
     for entry in pages(evidence, claim_of(evidence, told), payloads):
+        charts.discard(entry.path)
         assert isinstance(entry.source, bytes)
         if entry.path not in bundle.files:
             yield Check("page", "failed", "is not there", entry.path)
         else:
             yield _page(bundle, entry.path, entry.source)
+    for path in sorted(charts):
+        yield Check("page", "failed", "the runs of this bundle make no such chart", path)
 
 
 def _page(bundle: Opened, path: str, expected: bytes) -> Check:
     found = read_bounded(bundle.root / path, _LIMIT)
     if found == expected:
         return Check("page", "passed", "is what follows from the recipe, the records and the raw reports", path)
-    if path == CHART and (active := _ACTIVE.search(found)):
+    if path.endswith(".svg") and (active := _ACTIVE.search(found.replace(STYLE.encode(), b""))):
         return Check("page", "failed", f"a chart that does things: {active[0]!r:.40}", path)
     if same_version(bundle):
         return Check("page", "failed", first_difference(found, expected), path)
@@ -225,9 +231,9 @@ _NUMBER = re.compile(r"(?<![\w./-])\d+(?:[.,]\d+)*(?![\w/-]|\.\w)")
 
 
 def _numbers_in(page: bytes, path: str) -> set[str]:
-    """Numbers in a page; versions, addresses and hashes are none. Of a chart those in its texts, which people read."""
+    """Numbers in a page; versions, addresses and hashes are none. Of a drawing those in its texts."""
     text = page.decode("utf-8", "replace")
-    if path == CHART:
+    if path.endswith(".svg"):
         text = " ".join(re.findall(r">([^<>]*)<", text))
     return set(_NUMBER.findall(text))
 

@@ -20,6 +20,7 @@ from recipegen.evidence import Evidence
 from recipegen.files import read_bounded
 from recipegen.load.repo import RECIPE_FILE
 from recipegen.lock import LOCK_FILE
+from recipegen.publish.charts.recipe import FOLDER as CHARTS
 from recipegen.results.report import REPORT_LIMIT, cell_of, check_report, metric_values
 from recipegen.results.store import CellRecord, done_cells
 from recipegen.spec.completed import PlannedCell
@@ -75,7 +76,9 @@ def check_kit(bundle: Opened, evidence: Evidence, kit: Kit) -> Iterator[Check]:
             found.append(Check("kit", status, text + other, top + path))
     for path in bundle.files:
         inner = path.removeprefix(top)
-        if path.startswith(top) and inner not in kit and inner not in _NOT_KIT and not inner.startswith("results/"):
+        # Results and charts are held against the raw reports.
+        elsewhere = inner in _NOT_KIT or inner.startswith(("results/", f"{CHARTS}/"))
+        if path.startswith(top) and inner not in kit and not elsewhere:
             found.append(Check("kit", "failed", "no recipe renders this file", path))
     if brought and not found:
         text = "it renders from the recipe by recipegen's own templates; the bundle's were not run"

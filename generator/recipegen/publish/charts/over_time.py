@@ -49,6 +49,7 @@ def history_chart(found: Series) -> Chart | None:
         "axis": _DAYS,
     }
     up = axis(f"{NAMES[found.metric]} ({unit}), axis not from zero", zero=False)
+    color = series("engine", medians)
     layers = [
         {
             "data": {"values": samples},
@@ -62,7 +63,7 @@ def history_chart(found: Series) -> Chart | None:
                 "x": across,
                 "y": {"field": "low", **up},
                 "y2": {"field": "high"},
-                **series("engine", medians),
+                **color,
             },
         },
         {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recipegen.publish.charts.chart import Chart
@@ -14,32 +14,37 @@ from recipegen.results.store import RunRecord
 
 if TYPE_CHECKING:
     from recipegen.publish.listing import CellLine, RunLine
-    from recipegen.publish.shown import Shown
+    from recipegen.publish.row import Row
 
 FOLDER = "charts"
 
 
-def recipe_charts(shown: Shown) -> list[Chart]:
-    """Charts of what was measured of a recipe; none where nothing was."""
-    row, entry = shown.row, shown.entry
+def recipe_charts(runs: Sequence[RunLine], row: Row, baseline: str | None) -> list[Chart]:
+    """Charts of what was measured of a recipe; none where nothing was.
+
+    Args:
+        runs: newest first.
+        row: the recipe's row, which says which run stands in the table.
+        baseline: the variant that others are held against.
+    """
     if row.run is None:
         return []
-    newest = newest_of_each(shown.runs, row.machine)
+    newest = newest_of_each(runs, row.machine)
     # The run that stands in the table, whatever was measured after it.
-    newest[row.headline] = next(run for run in shown.runs if (run.run, run.machine) == (row.run, row.machine))
-    first = [row.headline, *([entry.baseline] if entry.baseline in newest and entry.baseline != row.headline else [])]
-    runs = {variant: newest[variant] for variant in [*first, *sorted(newest.keys() - set(first))]}
-    cells = {variant: cell for variant, run in runs.items() if (cell := _cell(run, row.cell)) is not None}
+    newest[row.headline] = next(run for run in runs if (run.run, run.machine) == (row.run, row.machine))
+    first = [row.headline, *([baseline] if baseline in newest and baseline != row.headline else [])]
+    shown = {variant: newest[variant] for variant in [*first, *sorted(newest.keys() - set(first))]}
+    cells = {variant: cell for variant, run in shown.items() if (cell := _cell(run, row.cell)) is not None}
     headline = cells[row.headline]
-    metrics = {variant: _metrics(runs[variant], cell) for variant, cell in cells.items()}
-    series = of_headline(histories(shown.runs), row.headline, row.cell)
+    metrics = {variant: _metrics(shown[variant], cell) for variant, cell in cells.items()}
+    series = of_headline(histories(runs), row.headline, row.cell)
     found: list[Chart | None] = [
         *(samples_chart(cells, metric) for metric in ("tg", "pp")),
-        *(line_chart(runs, "depth", metric, headline) for metric in ("tg", "pp")),
-        *(line_chart(runs, "concurrency", metric, headline) for metric in ("tg", "pp")),
+        *(line_chart(shown, "depth", metric, headline) for metric in ("tg", "pp")),
+        *(line_chart(shown, "concurrency", metric, headline) for metric in ("tg", "pp")),
         acceptance_chart(metrics),
         memory_chart(metrics, row.cell),
-        baseline_chart(against_baseline(shown.runs, entry.baseline, row.machine), entry.baseline or ""),
+        baseline_chart(against_baseline(runs, baseline, row.machine), baseline or ""),
         *(history_chart(one) for one in series if one.machine == row.machine and one.metric in ("tg", "pp")),
     ]
     return [chart for chart in found if chart is not None]

@@ -11,7 +11,7 @@ from typing import Any
 
 from recipegen.publish.charts.chart import Chart
 from recipegen.publish.charts.theme import LINES, TEXT, config
-from recipegen.quoting import html_text
+from recipegen.quoting import visible, xml_text
 
 WIDTH = 720
 _PADDING = {"left": 30, "right": 20, "top": 8, "bottom": 8}
@@ -46,12 +46,12 @@ def _mark(inputs: str, drawing: str) -> bytes:
 
 
 def _whole(chart: Chart) -> dict[str, Any]:
-    return {**chart.spec, "width": WIDTH, "config": config("light"), "padding": _PADDING}
+    return {**visible(chart.spec), "width": WIDTH, "config": config("light"), "padding": _PADDING}
 
 
 def _inputs(chart: Chart) -> str:
     """Of everything that the drawing hangs on."""
-    parts = [_whole(chart), chart.title, chart.description, version(_LIBRARY), _STYLE]
+    parts = [_whole(chart), chart.title, chart.description, version(_LIBRARY), STYLE]
     return _sha(json.dumps(parts, sort_keys=True).encode())
 
 
@@ -63,7 +63,7 @@ def _dark(colors: Mapping[str, str], properties: tuple[str, ...]) -> str:
     return "".join(f'[{name}="{colors["light"]}"]{{{name}:{colors["dark"]}}}' for name in properties)
 
 
-_STYLE = (
+STYLE = (
     "<style>@media (prefers-color-scheme:dark){"
     + _dark(TEXT, ("fill", "stroke"))
     + _dark(LINES, ("stroke",))
@@ -75,5 +75,5 @@ _STYLE = (
 def _accessible(drawing: str, chart: Chart) -> str:
     """The drawing with its name and description where screen readers look for them."""
     head, end, rest = drawing.partition(">")
-    words = f"<title>{html_text(chart.title)}</title><desc>{html_text(chart.description)}</desc>"
-    return f'{head} role="img"{end}{words}{_STYLE}{rest}\n'
+    words = f"<title>{xml_text(chart.title)}</title><desc>{xml_text(chart.description)}</desc>"
+    return f'{head} role="img"{end}{words}{STYLE}{rest}\n'

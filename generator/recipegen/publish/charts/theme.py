@@ -36,6 +36,7 @@ def config(ground: Ground) -> dict[str, Any]:
             "direction": "horizontal",
             "labelLimit": 240,
             "symbolSize": 90,
+            "symbolOpacity": 1,
             "columns": 3,
         },
         "header": words,

@@ -1,0 +1,71 @@
+// Draws the Vega-Lite specs of a page: <div class="chart" data-spec="ID"> with the spec in <script id="ID">.
+// A spec is JSON in a block that no browser runs; expressions are interpreted, not compiled (`ast`), so that the
+// page's policy can forbid eval and inline scripts. Without this script the tables beside the charts remain.
+(function () {
+  "use strict";
+  const themes = JSON.parse(document.getElementById("chart-themes").textContent);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const drawn = new Map();
+
+  function tooltip(handler, event, item, value) {
+    // The browser's own tooltip: a library's would need inline styles.
+    const svg = event.target && event.target.closest && event.target.closest("svg");
+    if (!svg) return;
+    svg.querySelectorAll(":scope > title.tip").forEach((node) => node.remove());
+    if (value === null || value === undefined || value === "") return;
+    const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+    title.setAttribute("class", "tip");
+    title.textContent = typeof value === "object"
+      ? Object.entries(value).map(([key, one]) => key + ": " + one).join("\n") : String(value);
+    svg.prepend(title);
+  }
+
+  // Draws one spec into an element; used by the comparison too.
+  async function draw(element, spec, label, ground) {
+    const theme = themes[ground || (dark.matches ? "dark" : "light")];
+    const old = drawn.get(element);
+    if (old) old.view.finalize();
+    element.replaceChildren();
+    const sized = Object.assign({}, spec, { width: "container", autosize: { type: "fit-x", contains: "padding" } });
+    const result = await window.vegaEmbed(element, sized, {
+      ast: true, renderer: "svg", actions: false, defaultStyle: false, config: theme, tooltip: tooltip,
+    });
+    const svg = element.querySelector("svg");
+    if (svg) { svg.setAttribute("role", "img"); svg.setAttribute("aria-label", label); }
+    drawn.set(element, { view: result.view, spec: spec, label: label });
+    element.dataset.drawn = "yes";
+  }
+
+  function drawElement(element, ground) {
+    const block = document.getElementById(element.dataset.spec);
+    return draw(element, JSON.parse(block.textContent), element.dataset.label, ground).catch((error) => {
+      element.textContent = "This chart could not be drawn (" + error.message + "); its figures stand in the table.";
+    });
+  }
+
+  function redraw(ground) {
+    return Promise.all([...drawn.entries()].map(([element, one]) => draw(element, one.spec, one.label, ground)));
+  }
+
+  window.recipegenCharts = { draw: draw };
+  const waiting = [...document.querySelectorAll(".chart[data-spec]")];
+  const seen = new IntersectionObserver((entries) => {
+    entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
+      seen.unobserve(entry.target);
+      drawElement(entry.target);
+    });
+  }, { rootMargin: "300px" });
+  waiting.forEach((element) => seen.observe(element));
+  dark.addEventListener("change", () => redraw());
+  let width = window.innerWidth;
+  window.addEventListener("resize", () => {
+    if (window.innerWidth === width) return;
+    width = window.innerWidth;
+    redraw();
+  });
+  window.addEventListener("beforeprint", () => {
+    waiting.filter((element) => !drawn.has(element)).forEach((element) => drawElement(element, "light"));
+    redraw("light");
+  });
+  window.addEventListener("afterprint", () => redraw());
+})();
