@@ -169,20 +169,26 @@ def show_command(name: str, resolved: bool, root: Path | None, as_json: bool) ->
 
 
 @click.command("schema")
+@click.option("--index", "of_index", is_flag=True, help="The schema of index.json instead.")
 @click.option("--check", type=click.Path(path_type=Path, dir_okay=False), help="Fail when this file is not the schema.")
-def schema_command(check: Path | None) -> None:
-    """Print the JSON Schema of recipe.yaml, for editors and other tools.
+def schema_command(of_index: bool, check: Path | None) -> None:
+    """Print the JSON Schema of recipe.yaml, for editors and other tools; or that of index.json.
 
     \b
-    Example:
+    Examples:
       recipegen schema > recipe.schema.json
+      recipegen schema --index > index.schema.json
     """
-    from recipegen.spec.schema import schema_text
+    if of_index:
+        from recipegen.publish.data_model import index_schema_text as schema_text
+    else:
+        from recipegen.spec.schema import schema_text
 
     if check is None:
         click.echo(schema_text(), nl=False)
     elif not check.is_file() or check.read_text(encoding="utf-8") != schema_text():
-        raise CheckFailed(f"{check} is not the schema of this version", hint=f"recipegen schema > {check}")
+        option = " --index" if of_index else ""
+        raise CheckFailed(f"{check} is not the schema of this version", hint=f"recipegen schema{option} > {check}")
 
 
 def print_table(header: tuple[str, ...], rows: list[list[str]]) -> None:
