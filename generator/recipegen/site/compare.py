@@ -11,7 +11,7 @@ from recipegen.publish.figures import UNITS, conditions, number, with_interval
 from recipegen.publish.listing import CellLine, RunLine
 from recipegen.publish.marks import is_doubtful
 from recipegen.publish.row import Row
-from recipegen.publish.sides import record_facts
+from recipegen.publish.sides import facts_of
 from recipegen.quoting import script_json, shell_word
 from recipegen.results.store import run_order
 from recipegen.stats.summary import Described
@@ -79,7 +79,7 @@ def newest_runs(runs: Sequence[RunLine]) -> list[RunLine]:
 
 def _run(name: str, run: RunLine) -> dict[str, Any]:
     server = run.record["server"] or {}
-    facts = {key: value for key, value in record_facts(run.record) if key not in _SHOWN_ELSEWHERE}
+    facts = {key: value for key, value in facts_of(run.record) if key not in _SHOWN_ELSEWHERE}
     return {
         "id": f"{run.variant}@{run.machine}",
         "variant": run.variant,
