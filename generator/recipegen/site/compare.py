@@ -37,7 +37,7 @@ def recipe_data(row: Row, runs: Sequence[RunLine]) -> str:
 
     Args:
         row: the recipe.
-        runs: all its runs, in any order; the newest of each variant on each machine is shown.
+        runs: all its runs, in any order; the newest of each variant on each machine is shown, the headline first.
     """
     data = {
         "title": row.title,
@@ -52,7 +52,7 @@ def recipe_data(row: Row, runs: Sequence[RunLine]) -> str:
             "context": None if row.context is None else f"{row.context:,} tokens",
             "status": row.status,
         },
-        "runs": [_run(row.name, run) for run in newest_runs(runs)],
+        "runs": [_run(row.name, run) for run in sorted(newest_runs(runs), key=lambda run: run.variant != row.headline)],
         "published": [
             {
                 "variant": one.variant,
