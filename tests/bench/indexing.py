@@ -29,7 +29,7 @@ def rows() -> list[Row]:
     """The code of `recipegen index` in a process of its own against json.load in another."""
     with tempfile.TemporaryDirectory(prefix="recipegen-perf-") as folder:
         root = Path(folder, "repository")
-        records, reports = _repository(root)
+        records, reports = repository(root, RECIPES, RUNS)
         everything, only_reports = Path(folder, "all.txt"), Path(folder, "reports.txt")
         everything.write_text("\n".join([*records, *reports]))
         only_reports.write_text("\n".join(reports))
@@ -96,8 +96,8 @@ def _measured(mode: str, argument: Path) -> _Child:
     return _Child(Sample(found["wall"], found["cpu"]), process, found["peak_bytes"] / 1e6)
 
 
-def _repository(root: Path) -> tuple[list[str], list[str]]:
-    """A repository of measured recipes.
+def repository(root: Path, recipes: int, runs: int) -> tuple[list[str], list[str]]:
+    """A repository of measured recipes, each with that many runs of CELLS cells.
 
     Returns:
         Paths of all run.json and of all reports.
@@ -109,7 +109,7 @@ def _repository(root: Path) -> tuple[list[str], list[str]]:
     init_repository(root)
     workspace = Workspace.open(root)
     records, reports = [], []
-    for number in range(RECIPES):
+    for number in range(recipes):
         preset = preset_names()[number % len(preset_names())]
         name = f"{preset}-{number:03d}"
         folder = root / "recipes" / name
@@ -117,7 +117,7 @@ def _repository(root: Path) -> tuple[list[str], list[str]]:
         text = preset_file(preset).read_text(encoding="utf-8")
         (folder / "recipe.yaml").write_text(recipe_text(name, text), encoding="utf-8")
         spec = workspace.spec(name)
-        for run in range(RUNS):
+        for run in range(runs):
             record, files = _run(spec, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=run), number)
             place = folder / "results" / record["machine"] / record["run"]
             place.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A real browser for the tests of the site: pages that are watched, accessibility, screenshots. Owns no assertion on a page."""
+"""A real browser for the tests of the site: pages that are watched, accessibility, screenshots."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def recipe_data(row: Row, runs: Sequence[RunLine]) -> str:
 
     Args:
         row: the recipe.
-        runs: all its runs, in any order; the newest of each variant on each machine is shown.
+        runs: all its runs, in any order; the newest of each variant on each machine is shown, the headline first.
     """
     data = {
         "title": row.title,

@@ -9,7 +9,7 @@
 
   function tooltip(handler, event, item, value) {
     // The browser's own tooltip: a library's would need inline styles.
-    const svg = event.target && event.target.closest && event.target.closest("svg");
+    const svg = event && event.target instanceof Element ? event.target.closest("svg") : null;
     if (!svg) return;
     svg.querySelectorAll(":scope > title.tip").forEach((node) => node.remove());
     if (value === null || value === undefined || value === "") return;
@@ -28,7 +28,7 @@
     element.replaceChildren();
     const sized = Object.assign({}, spec, { width: "container", autosize: { type: "fit-x", contains: "padding" } });
     const result = await window.vegaEmbed(element, sized, {
-      ast: true, renderer: "svg", actions: false, defaultStyle: false, config: theme, tooltip: tooltip,
+      ast: true, renderer: "svg", actions: false, defaultStyle: false, config: theme, tooltip: tooltip, logLevel: 1,
     });
     const svg = element.querySelector("svg");
     if (svg) { svg.setAttribute("role", "img"); svg.setAttribute("aria-label", label); }

@@ -18,7 +18,8 @@ def compare_spec(metric: str) -> dict[str, Any]:
         metric: short name.
 
     Returns:
-        Vega-Lite without a height whose `data.values` are to be objects with cell, side ("A" or "B"), median, low and high.
+        Vega-Lite without a height, whose `data.values` are to be objects with cell, side ("A" or "B"), median, low
+        and high.
     """
     across = axis(f"{NAMES[metric]} ({UNITS[metric]})")
     sides: dict[str, Any] = {"field": "side", "type": "nominal", "scale": {"domain": list(SIDES)}}
