@@ -52,7 +52,7 @@ def recipe_data(row: Row, runs: Sequence[RunLine]) -> str:
             "context": None if row.context is None else f"{row.context:,} tokens",
             "status": row.status,
         },
-        "runs": [_run(row.name, run) for run in sorted(newest_runs(runs), key=lambda run: run.variant != row.headline)],
+        "runs": [_run(row.name, run) for run in newest_runs(runs, row.headline)],
         "published": [
             {
                 "variant": one.variant,
@@ -67,14 +67,16 @@ def recipe_data(row: Row, runs: Sequence[RunLine]) -> str:
     return f"recipegenData({script_json(row.name)}, {script_json(data)});\n"
 
 
-def newest_runs(runs: Sequence[RunLine]) -> list[RunLine]:
-    """Of each variant on each machine the newest run with a figure, or the newest one where none has any."""
+def newest_runs(runs: Sequence[RunLine], headline: str) -> list[RunLine]:
+    """Of each variant on each machine the newest run with a figure, or the newest one where none has any; those of the
+    headline variant first."""
     chosen: dict[tuple[str, str], RunLine] = {}
     for run in sorted(runs, key=lambda run: run_order(run.folder)):
         known = chosen.get((run.variant, run.machine))
         if known is None or run.done or not known.done:
             chosen[run.variant, run.machine] = run
-    return sorted(chosen.values(), key=lambda run: run_order(run.folder), reverse=True)
+    newest = sorted(chosen.values(), key=lambda run: run_order(run.folder), reverse=True)
+    return sorted(newest, key=lambda run: run.variant != headline)
 
 
 def _run(name: str, run: RunLine) -> dict[str, Any]:

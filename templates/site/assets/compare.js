@@ -49,15 +49,26 @@
     return loading.get(name);
   }
 
+  // A first cell that is null is the one above, which spans both rows.
   function table(caption, heads, rows) {
     const head = el("tr", null, ...heads.map((text) => el("th", { scope: "col" }, text)));
-    const body = rows.map(([first, ...cells]) => el("tr", null, el("th", { scope: "row" }, first), ...cells.map((cell) => el("td", null, cell === null ? "–" : cell))));
+    const body = rows.map(([first, ...cells], at) => {
+      const next = rows.findIndex((row, later) => later > at && row[0] !== null);
+      const span = (next < 0 ? rows.length : next) - at;
+      const title = first === null ? null : el("th", span > 1 ? { scope: "rowgroup", rowspan: span } : { scope: "row" }, first);
+      return el("tr", null, title, ...cells.map((cell) => el("td", null, cell === null ? "–" : cell)));
+    });
     const whole = el("table", null, el("caption", null, caption), el("thead", null, head), el("tbody", null, ...body));
     return el("div", { class: "scroll beside", role: "region", "aria-label": caption, tabindex: "0" }, whole);
   }
 
   function section(title, ...children) {
     return el("section", null, el("h2", null, title), ...children);
+  }
+
+  // A message of a server may be long: it scrolls, by keyboard too.
+  function notice(text) {
+    return el("p", text.length > 500 ? { class: "notice cut", tabindex: "0" } : { class: "notice" }, text);
   }
 
   // What is the same, what differs, and what one of the two does not tell.
@@ -119,12 +130,14 @@
   function figures(a, b, both) {
     const rows = [];
     for (const cells of both) {
+      let title = cells[0].id;
       const doubtful = doubts(a, b, cells);
       for (const [metric, [label, unit]] of Object.entries(METRICS)) {
         const [one, two] = cells.map((cell) => cell.figures[metric]);
         if (!one && !two) continue;
         const [value, words] = one && two ? ratio(metric, one, two, doubtful) : ["–", `only ${one ? "A" : "B"} has it`];
-        rows.push([cells[0].id, `${label} (${unit})`, one ? figure(one) : null, two ? figure(two) : null, value, words]);
+        rows.push([title, `${label} (${unit})`, one ? figure(one) : null, two ? figure(two) : null, value, words]);
+        title = null;
       }
     }
     return table("Medians with their 95 % interval", ["cell", "metric", "A", "B", "B / A", "in words"], rows);
@@ -139,6 +152,7 @@
     if (!values.length || !block || !window.recipegenCharts) return null;
     const spec = JSON.parse(block.textContent);
     spec.data.values = values;
+    spec.height = 40 * new Set(values.map((value) => value.cell)).size;
     const [label, unit] = METRICS[metric];
     const element = el("div", { class: "chart" });
     const words = `${label} of A and B in ${unit}, median and 95 % interval of ${both.length === 1 ? "one cell" : `${both.length} cells`}; the table above has the figures`;
@@ -158,11 +172,12 @@
     const both = pairs(a, b);
     const parts = [];
     if (a.run.machine !== b.run.machine) {
-      parts.push(el("p", { class: "notice" }, `They were measured on different machines (A: ${a.run.machine}, B: ${b.run.machine}): a ratio is one of machine and recipe together.`));
+      parts.push(notice(`They were measured on different machines (A: ${a.run.machine}, B: ${b.run.machine}): a ratio is one of machine and recipe together.`));
     }
     for (const side of [a, b]) {
-      if (side.run.error) parts.push(el("p", { class: "notice" }, `${side.key.toUpperCase()}'s run is ${side.run.status}: ${side.run.error}`));
-      if (side.run.quality === "fail" || side.run.quality === "warn") parts.push(el("p", { class: "notice" }, `${side.key.toUpperCase()}'s quality is ${side.run.quality}: ${side.run.faults.join("; ")}`));
+      const name = side.key.toUpperCase();
+      if (side.run.error) parts.push(notice(`${name}'s run is ${side.run.status}: ${side.run.error}`));
+      if (side.run.quality === "fail" || side.run.quality === "warn") parts.push(notice(`${name}'s quality is ${side.run.quality}: ${side.run.faults.join("; ")}`));
     }
     const charts = both.length ? ["tg", "pp"].map((metric) => chart(metric, both)).filter(Boolean) : [];
     if (both.length) parts.push(figures(a, b, both));
@@ -197,7 +212,7 @@
     const [a, b] = KEYS.map(side);
     const found = measured(a, b);
     const heads = [a, b].map((one) => el("p", null, `${one.key.toUpperCase()}: `, el("a", { href: one.recipe.page }, one.name), " ", el("span", { class: "muted cut" }, one.recipe.title)));
-    page.append(...[...heads, section("Measured here", ...found.parts), published(a, b), section("Facts", facts(a, b))].filter(Boolean));
+    page.append(...[el("div", { class: "heads" }, ...heads), section("Measured here", ...found.parts), published(a, b), section("Facts", facts(a, b))].filter(Boolean));
     said.textContent = `A, ${a.name}, beside B, ${b.name}: ${found.text}.`;
     if (found.draw) found.draw();
     if (a.run && b.run) {
@@ -206,7 +221,7 @@
     }
   }
 
-  // The measurements of the recipe that was chosen; the newest first, unless another one is asked for.
+  // The measurements of the recipe that was chosen; the headline's first, unless another one is asked for.
   function fill(key, wanted) {
     const recipe = data.get(picks[key].value);
     const found = recipe ? recipe.runs : [];

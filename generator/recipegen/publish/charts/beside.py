@@ -18,14 +18,14 @@ def compare_spec(metric: str) -> dict[str, Any]:
         metric: short name.
 
     Returns:
-        Vega-Lite whose `data.values` are to be objects with cell, side ("A" or "B"), median, low and high.
+        Vega-Lite without a height, whose `data.values` are to be objects with cell, side ("A" or "B"), median, low
+        and high.
     """
     across = axis(f"{NAMES[metric]} ({UNITS[metric]})")
     sides: dict[str, Any] = {"field": "side", "type": "nominal", "scale": {"domain": list(SIDES)}}
     line = {"y": {"field": "cell", "type": "nominal", "title": None, "sort": None}, "yOffset": {**sides}}
     told = {**sides, "legend": {"title": None}}
     return {
-        "height": {"step": 16},
         "data": {"values": []},
         "layer": [
             {
