@@ -1,6 +1,7 @@
 """`site` over 10,000 reports, and its front page in a browser. Owns no printing.
 
-Called with arguments it is the child process that is measured: `siting.py ROOT OUT` prints its times and its peak memory.
+Called with arguments it is the child process that is measured: `siting.py ROOT OUT` prints its times and its peak
+memory as JSON.
 """
 
 from __future__ import annotations
@@ -36,9 +37,13 @@ def rows() -> list[Row]:
         found = [
             Row("site, the first time", [first], "s", target=FIRST_S, judged="value", remark=shape),
             Row("site: peak memory", [Sample(peak)], "MB", target=PEAK_MB, judged="value", remark="resident"),
-            Row("recipegen site, nothing changed", again, "s", target=AGAIN_S, judged="value", remark="whole processes"),
+            Row(
+                "recipegen site, nothing changed", again, "s", target=AGAIN_S, judged="value", remark="whole processes"
+            ),
             Row("site, one recipe changed", [changed], "s"),
-            Row("front page", [Sample(front / 1e3)], "MB", target=FRONT_KB / 1e3, judged="value", remark="uncompressed"),
+            Row(
+                "front page", [Sample(front / 1e3)], "MB", target=FRONT_KB / 1e3, judged="value", remark="uncompressed"
+            ),
         ]
         return found + _browser(out / "index.html")
 

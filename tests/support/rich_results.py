@@ -21,7 +21,7 @@ from tests.unit.results_factory import benchmark, report
 MACHINE = "made-gb10-128g"
 HOSTILE = {
     "markup": "<script>alert(1)</script><img src=x onerror=alert(2)> & \"quotes\" 'and' `ticks`",
-    "bidi": "\u202eabc\u202c \u200f\u0627\u0644\u0639\u0631\u0628\u064a\u0629 \U0001f680\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "bidi": "\u202eabc\u202c \u200f\u0627\u0644\u0639\u0631 \U0001f680\U0001f468\u200d\U0001f469\u200d\U0001f467",
     "long": "x" * 10_000,
 }
 HOST = {
@@ -135,7 +135,11 @@ def rich_runs(folder: Path) -> None:
             cells += [(f"d{d}", d, 1, speeds(rate * (1 - d / 4e5), d)) for d in (4096, 32768, 98304)]
             cells += [(f"c{c}", 0, c, speeds(rate * c**0.7, c)) for c in (2, 4, 8, 16)]
         add_run(folder, "dflash", day, cells, version=version, accepted=[0.81, 0.64, 0.5, 0.39, 0.3, 0.22, 0.15, 0.1])
-    others = [("d0", 0, 1, speeds(42.0, 21)), ("d4096", 4096, 1, speeds(41.0, 22)), ("d32768", 32768, 1, speeds(38, 23))]
+    others = [
+        ("d0", 0, 1, speeds(42.0, 21)),
+        ("d4096", 4096, 1, speeds(41.0, 22)),
+        ("d32768", 32768, 1, speeds(38, 23)),
+    ]
     add_run(folder, "ar", 7, others, hour=9, version="0.19.0")
     add_run(folder, "mtp", 7, [("d0", 0, 1, speeds(71.0, 24))], hour=11, version="0.19.0", accepted=[0.85, 0.61, 0.4])
 
@@ -175,7 +179,9 @@ def add_run(
     for at, (_, depth, concurrency, tgs) in enumerate(cells):
         name = f"prose-pp2048-tg128-d{depth}-c{concurrency}"
         each = {"mean": 0.0, "std": 0.0, "values": [value / concurrency for value in tgs]}
-        one = benchmark(depth=depth, concurrency=concurrency, tgs=tgs, pps=[value * 24 for value in tgs], tg_req_throughput=each)
+        one = benchmark(
+            depth=depth, concurrency=concurrency, tgs=tgs, pps=[value * 24 for value in tgs], tg_req_throughput=each
+        )
         raw = json.dumps(report(one)).encode()
         (place / f"{name}.json").write_bytes(raw)
         (place / f"{name}.metrics.json").write_text(json.dumps(_metrics(day, accepted)))

@@ -171,6 +171,7 @@ def speed_up_text(row: Row) -> str | None:
 
 
 def _published_table(rows: Sequence[Row]) -> list[str]:
+    agents = any(row.agents for row in rows)
     head = (
         ("recipe", False),
         ("model", False),
@@ -178,13 +179,14 @@ def _published_table(rows: Sequence[Row]) -> list[str]:
         ("decode (tok/s)", True),
         ("prefill (tok/s)", True),
         ("conditions", False),
+        *([("agent score", False)] if agents else []),
         ("hardware", False),
         ("status", False),
     )
-    return [*table_head(*head), *map(_published_row, rows)]
+    return [*table_head(*head), *(_published_row(row, agents=agents) for row in rows)]
 
 
-def _published_row(row: Row) -> str:
+def _published_row(row: Row, *, agents: bool) -> str:
     shown = {metric: chosen for metric in ("tg", "pp") if (chosen := published_headline(row, metric))}
     told = dict.fromkeys(conditions(one, note=False) for one in shown.values())
     return table_row(
@@ -193,6 +195,7 @@ def _published_row(row: Row) -> str:
         markdown_text(row.method),
         *(_source(shown[metric]) if metric in shown else NOTHING for metric in ("tg", "pp")),
         "; ".join(told) or f"other figures: {markdown_link('README', f'{row.link}/README.md')}",
+        *([_agents(row)] if agents else []),
         markdown_text(row.hardware),
         markdown_text(marked(row.status)),
     )
@@ -212,12 +215,22 @@ def published_headline(row: Row, metric: str) -> Published | None:
 
 
 def _other_table(rows: Sequence[Row]) -> list[str]:
-    head = (("recipe", False), ("model", False), ("method", False), ("engine", False), ("hardware", False))
+    agents = any(row.agents for row in rows)
+    head = [("recipe", False), ("model", False), ("method", False), ("engine", False)]
+    head += [("agent score", False)] * agents + [("hardware", False), ("status", False)]
     lines = [
-        table_row(_name(row), _model(row), *map(markdown_text, (row.method, row.engine, row.hardware, _other(row))))
+        table_row(
+            _name(row),
+            _model(row),
+            markdown_text(row.method),
+            markdown_text(row.engine),
+            *([_agents(row)] if agents else []),
+            markdown_text(row.hardware),
+            markdown_text(_other(row)),
+        )
         for row in rows
     ]
-    return [*table_head(*head, ("status", False)), *lines]
+    return [*table_head(*head), *lines]
 
 
 def _other(row: Row) -> str:

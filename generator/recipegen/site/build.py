@@ -168,7 +168,7 @@ def _built(
     from recipegen.site.pages import Pages
     from recipegen.site.rows import row_from_data, row_to_data
 
-    pages = Pages(workspace, name, version=key[:10])
+    pages = Pages(workspace, name, stamp=key[:10])
     new = Manifest(key)
     rows: list[Row] = []
     problems: list[Problem] = []

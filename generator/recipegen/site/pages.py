@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from recipegen import __version__
@@ -51,13 +52,13 @@ class Pages:
     Args:
         workspace: the repository.
         title: of the site.
-        version: goes into the addresses of assets, so that no browser shows new pages with an old style.
+        stamp: goes into the addresses of assets, so that no browser shows new pages with an old style.
     """
 
-    def __init__(self, workspace: Workspace, title: str, version: str) -> None:
+    def __init__(self, workspace: Workspace, title: str, stamp: str) -> None:
         self._workspace = workspace
         self._templates = Templates(workspace.repository.root / "templates", html=True)
-        self._shared = {"site_title": title, "version": version, "recipegen": __version__}
+        self._shared = {"site_title": title, "version": stamp, "recipegen": __version__}
 
     def _render(self, template: str, page: str, root: str = "", **context: Any) -> str:
         return self._templates.render(f"site/{template}.html.j2", page=page, root=root, **self._shared, **context)
@@ -90,9 +91,7 @@ class Pages:
     @staticmethod
     def vega_stamp() -> str:
         """What the chart library is, so that an unchanged one need not be made again."""
-        import vl_convert
-
-        return f"Vega-Lite, Vega and vega-embed as vl-convert {vl_convert.__version__} holds them; BSD licence"
+        return f"Vega-Lite, Vega and vega-embed as vl-convert {version('vl-convert-python')} holds them; BSD licence"
 
     @staticmethod
     def vega() -> str:

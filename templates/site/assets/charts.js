@@ -28,7 +28,7 @@
     element.replaceChildren();
     const sized = Object.assign({}, spec, { width: "container", autosize: { type: "fit-x", contains: "padding" } });
     const result = await window.vegaEmbed(element, sized, {
-      ast: true, renderer: "svg", actions: false, defaultStyle: false, config: theme, tooltip: tooltip,
+      ast: true, renderer: "svg", actions: false, defaultStyle: false, config: theme, tooltip: tooltip, logLevel: 1,
     });
     const svg = element.querySelector("svg");
     if (svg) { svg.setAttribute("role", "img"); svg.setAttribute("aria-label", label); }

@@ -35,7 +35,9 @@ def recipe_charts(runs: Sequence[RunLine], row: Row, baseline: str | None) -> li
     first = [row.headline, *([baseline] if baseline in newest and baseline != row.headline else [])]
     shown = {variant: newest[variant] for variant in [*first, *sorted(newest.keys() - set(first))]}
     cells = {variant: cell for variant, run in shown.items() if (cell := _cell(run, row.cell)) is not None}
-    headline = cells[row.headline]
+    headline = cells.get(row.headline)
+    if headline is None:
+        return []  # its report cannot be used, which is told elsewhere
     metrics = {variant: _metrics(shown[variant], cell) for variant, cell in cells.items()}
     # The headline first, so that it has the same colour as in the other charts.
     ratios = sorted(against_baseline(runs, baseline, row.machine), key=lambda one: one.variant != row.headline)
