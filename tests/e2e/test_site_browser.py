@@ -95,7 +95,7 @@ def test_filters_narrow_the_table_and_say_how_far(browser: Browser, own: Path) -
         page = seen.page(f"{own.as_uri()}/index.html")
         everything = names(page)
         assert len(everything) >= 20
-        page.fill("#q", "SMOKE  cpu")
+        page.fill("#q", "SMOKE  vllm")
         assert names(page) == ["smoke-vllm-cpu"]
         assert page.inner_text("#count") == f"1 of {len(everything)} recipes shown"
         page.fill("#q", "")
