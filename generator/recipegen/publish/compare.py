@@ -15,6 +15,7 @@ from recipegen.stats.rounds import compare_rounds
 from recipegen.stats.summary import describe
 
 BETTER: Mapping[str, Better] = {"tg": "higher", "pp": "higher", "ttfr": "lower", "ttft": "lower", "tg_req": "higher"}
+_FLAG = re.compile(r"--?[A-Za-z]")
 _CELL = ("--pp", "--tg", "--depth", "--concurrency", "--runs", "--book-url", "--save-result", "--base-url", "command")
 _SAID_ELSEWHERE = frozenset([*_CELL, "--model", "--served-model-name", "--tokenizer", "--latency-mode"])
 """Arguments of llama-benchy that are the cell itself, a place, or among the facts."""
@@ -378,7 +379,7 @@ def arguments(argv: Sequence[str]) -> dict[str, str]:
     found: dict[str, list[str]] = {"command": []}
     name = "command"
     for word in argv:
-        if re.fullmatch(r"--?[A-Za-z].*", word, re.DOTALL):
+        if word.startswith("-") and _FLAG.match(word):
             name, equals, value = word.partition("=")
             found.setdefault(name, [])
             if equals:

@@ -6,6 +6,7 @@
   const themes = JSON.parse(document.getElementById("chart-themes").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const drawn = new Map();
+  const busy = new WeakMap();
 
   function tooltip(handler, event, item, value) {
     // The browser's own tooltip: a library's would need inline styles.
@@ -20,20 +21,32 @@
     svg.prepend(title);
   }
 
-  // Draws one spec into an element; used by the comparison too.
-  async function draw(element, spec, label, ground) {
-    const theme = themes[ground || (dark.matches ? "dark" : "light")];
-    const old = drawn.get(element);
-    if (old) old.view.finalize();
+  // Draws one spec into an element; used by the comparison too. One drawing of an element at a time: two that run at
+  // once, because the scheme changes while a page is printed, would leave two charts in it.
+  function draw(element, spec, label, ground) {
+    const done = (busy.get(element) || Promise.resolve()).then(() => drawNow(element, spec, label, ground));
+    busy.set(element, done.catch(() => undefined));
+    return done;
+  }
+
+  async function drawNow(element, spec, label, ground) {
+    forget(element);
     element.replaceChildren();
     const sized = Object.assign({}, spec, { width: "container", autosize: { type: "fit-x", contains: "padding" } });
     const result = await window.vegaEmbed(element, sized, {
-      ast: true, renderer: "svg", actions: false, defaultStyle: false, config: theme, tooltip: tooltip, logLevel: 1,
+      ast: true, renderer: "svg", actions: false, defaultStyle: false, tooltip: tooltip, logLevel: 1,
+      config: themes[ground || (dark.matches ? "dark" : "light")],
     });
     const svg = element.querySelector("svg");
     if (svg) { svg.setAttribute("role", "img"); svg.setAttribute("aria-label", label); }
     drawn.set(element, { view: result.view, spec: spec, label: label });
     element.dataset.drawn = "yes";
+  }
+
+  function forget(element) {
+    const old = drawn.get(element);
+    if (old) old.view.finalize();
+    drawn.delete(element);
   }
 
   function drawElement(element, ground) {
@@ -44,7 +57,10 @@
   }
 
   function redraw(ground) {
-    return Promise.all([...drawn.entries()].map(([element, one]) => draw(element, one.spec, one.label, ground)));
+    [...drawn.entries()].forEach(([element, one]) => {
+      // The comparison takes charts out when another choice is made.
+      if (element.isConnected) draw(element, one.spec, one.label, ground); else forget(element);
+    });
   }
 
   window.recipegenCharts = { draw: draw };
@@ -57,12 +73,6 @@
   }, { rootMargin: "300px" });
   waiting.forEach((element) => seen.observe(element));
   dark.addEventListener("change", () => redraw());
-  let width = window.innerWidth;
-  window.addEventListener("resize", () => {
-    if (window.innerWidth === width) return;
-    width = window.innerWidth;
-    redraw();
-  });
   window.addEventListener("beforeprint", () => {
     waiting.filter((element) => !drawn.has(element)).forEach((element) => drawElement(element, "light"));
     redraw("light");
