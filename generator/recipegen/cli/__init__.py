@@ -26,7 +26,7 @@ EXIT_FAULT = 70
 _COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("recipes", "Make a new recipe repository."),
     "new": ("recipes", "Write a recipe from a preset, a recipe or a hub model, and render its kit."),
-    "list": ("recipes", "List the recipes of this repository."),
+    "list": ("recipe_list", "List the recipes of this repository with their figures."),
     "show": ("recipes", "Show one recipe, as written or completed."),
     "import": ("exchange", "Make recipes from those of sparkrun, vLLM, spark-vllm-docker, docker run or compose."),
     "export": ("exchange", "Write a recipe as a sparkrun recipe or a compose file."),
