@@ -233,7 +233,7 @@ def require_whole(outcomes: list[RunOutcome]) -> None:
 def _variants(spec: Spec, named: tuple[str, ...], *, one: bool) -> tuple[str, ...]:
     """The variants to measure: those named, else all that are meant to be; of a running server it must be one."""
     chosen = tuple(variant_of(spec, variant) for variant in named)
-    chosen = chosen or tuple(key for key, variant in spec.variants.items() if variant.measure)
+    chosen = chosen or tuple(key for key, variant in spec.startable.items() if variant.measure)
     if one and len(chosen) != 1:
         raise click.UsageError(f"a running server is of one variant: --variant {'|'.join(spec.variants)}")
     return chosen
