@@ -6,6 +6,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from recipegen.errors import EnvironmentLacks
 
@@ -19,7 +20,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_error(404)
 
     def send_head(self) -> Any:
-        if any(part.startswith(".") for part in self.path.split("?")[0].split("/")):
+        if any(part.startswith(".") for part in unquote(self.path.split("?")[0]).split("/")):
             self.send_error(404)
             return None
         return super().send_head()
