@@ -10,10 +10,11 @@ from importlib.metadata import version
 from typing import Any
 
 from recipegen.publish.charts.chart import Chart
-from recipegen.publish.charts.theme import LINES, TEXT, config
+from recipegen.publish.charts.theme import GROUND, LINES, TEXT, config
 from recipegen.quoting import visible, xml_text
 
 WIDTH = 720
+"""Pixels from edge to edge."""
 _PADDING = {"left": 30, "right": 20, "top": 8, "bottom": 8}
 """Room for readers whose fonts are wider than the one that places were computed with."""
 _MARK = re.compile(rb"<!-- recipegen chart, inputs ([0-9a-f]{64}), drawing ([0-9a-f]{64}) -->\n")
@@ -46,7 +47,15 @@ def _mark(inputs: str, drawing: str) -> bytes:
 
 
 def _whole(chart: Chart) -> dict[str, Any]:
-    return {**visible(chart.spec), "width": WIDTH, "config": config("light"), "padding": _PADDING}
+    return {
+        **visible(chart.spec),
+        "title": visible(chart.title),  # a page of Markdown shows no other
+        "width": WIDTH,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        # A ground of its own: what a page's is, the reader's choice of light or dark does not tell.
+        "config": {**config("light"), "background": GROUND["light"], "aria": False},
+        "padding": _PADDING,
+    }
 
 
 def _inputs(chart: Chart) -> str:
@@ -67,6 +76,7 @@ STYLE = (
     "<style>@media (prefers-color-scheme:dark){"
     + _dark(TEXT, ("fill", "stroke"))
     + _dark(LINES, ("stroke",))
+    + _dark(GROUND, ("fill",))
     + "}</style>"
 )
 """CSS stands above the attributes that the drawing has: one file serves both grounds."""
