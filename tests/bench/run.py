@@ -149,10 +149,10 @@ def _cells(row: Row) -> list[str]:
         ratio += f" ({row.spread[0]:.3f}–{row.spread[1]:.3f})"
     target = ""
     if row.target is not None:
-        target = f"≤ {row.target:g} {'x' if row.judged == 'ratio' else row.unit}"
+        target = f"≤ {row.target:g} x" if row.judged == "ratio" else f"≤ {_value(row.target, row.unit)}"
     return [
         escape(row.what + (f"\n  {row.remark}" if row.remark else "")),
-        _value(row.value, row.unit),
+        _value(row.value, row.unit) if row.value is not None else "",
         _value(row.reference, row.unit) if row.reference is not None else "",
         row.against,
         ratio,

@@ -45,17 +45,18 @@ class Row:
     Attributes:
         what: what was measured.
         against: the reference; empty for a value that stands alone.
-        ours: samples of recipegen; of a pair, the n-th belongs to the n-th of `theirs`.
+        ours: samples of recipegen; of a pair, the n-th belongs to the n-th of `theirs`. None of a row that could not
+            be measured here, whose remark says why.
         theirs: samples of the reference.
-        unit: of `Sample.wall` as it is shown: "ms" and "s" for times, else the value's own.
-        target: upper limit of what `judged` names; None for a figure that only informs.
+        unit: of `Sample.wall` as it is shown: "ms" and "s" for times, which are held in seconds, else the value's own.
+        target: upper limit of what `judged` names, in the unit of `Sample.wall`; None for a figure that only informs.
         judged: the ratio of the two, or recipegen's own value.
         remark: conditions that a reader must know.
     """
 
     what: str
     ours: Sequence[Sample]
-    unit: Literal["ms", "s", "MB", "layers", "tok/s", "%"]
+    unit: Literal["ms", "s", "MB", "kB", "layers", "tok/s", "%"]
     against: str = ""
     theirs: Sequence[Sample] = field(default=())
     target: float | None = None
@@ -63,9 +64,9 @@ class Row:
     remark: str = ""
 
     @property
-    def value(self) -> float:
+    def value(self) -> float | None:
         """Median of recipegen's samples."""
-        return statistics.median(sample.wall for sample in self.ours)
+        return statistics.median(sample.wall for sample in self.ours) if self.ours else None
 
     @property
     def reference(self) -> float | None:

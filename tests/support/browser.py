@@ -103,7 +103,7 @@ def watched(browser: Browser, width: int = 1280, height: int = 900, **how: Any) 
         yield seen
     finally:
         context.close()
-    assert seen.problems == []
+    assert not seen.problems, "\n".join(seen.problems)
 
 
 def drawn(page: Page) -> None:

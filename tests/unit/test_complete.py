@@ -276,7 +276,9 @@ def test_a_fault_that_the_preset_brings_is_told_where_it_stands(tmp_path: Path) 
 def test_generated_files_are_as_the_code_says() -> None:
     for path, text in generated().items():
         assert path.read_text(encoding="utf-8") == text, "python -m recipegen.cli.generated writes it"
-    assert {path.name for path in generated()} == {"help.txt", "recipe.schema.json", "rules.md", "fit.md"}
+    assert {path.name for path in generated()} == {
+        "help.txt", "recipe.schema.json", "rules.md", "fit.md", "index-format.md", "index.schema.json",
+    }
 
 
 def test_help_txt_is_what_click_says_at_80_columns() -> None:

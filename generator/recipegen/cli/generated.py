@@ -9,6 +9,8 @@ import click
 from recipegen.cli import cli
 from recipegen.fit.page import fit_page
 from recipegen.lint.page import rules_page
+from recipegen.publish.data_model import index_schema_text
+from recipegen.publish.data_page import index_format_page
 from recipegen.spec.schema import SCHEMA_FILE, schema_text
 
 HELP = Path(__file__).with_name("help.txt")
@@ -29,6 +31,8 @@ def generated() -> dict[Path, str]:
         root / SCHEMA_FILE: schema_text(),
         root / "docs" / "rules.md": rules_page(),
         root / "docs" / "fit.md": fit_page(),
+        root / "docs" / "index-format.md": index_format_page(),
+        root / "docs" / "index.schema.json": index_schema_text(),
     }
 
 

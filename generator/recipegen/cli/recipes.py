@@ -104,37 +104,6 @@ def _tell(workspace: Workspace, name: str, first: FirstRecipe) -> None:
         click.echo(f"presets with other weights of this model: {', '.join(first.known.siblings)}")
 
 
-@click.command("list")
-@root_option
-@json_option
-def list_command(root: Path | None, as_json: bool) -> None:
-    """List the recipes of this repository.
-
-    \b
-    Example:
-      recipegen list --json
-    """
-    specs = Workspace.open(root).specs()
-    rows = [
-        {
-            "name": spec.name,
-            "title": spec.title,
-            "status": spec.status,
-            "engine": spec.engine.name,
-            "quantization": spec.main_model.quantization,
-            "method": spec.variants[spec.headline].method,
-            "hardware": spec.hardware.label,
-            "variants": list(spec.variants),
-        }
-        for spec in specs
-    ]
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    columns = ("name", "engine", "quantization", "method", "hardware", "status")
-    print_table(columns, [[str(row[column]) for column in columns] for row in rows])
-
-
 @click.command("show")
 @click.argument("name")
 @click.option("--resolved", is_flag=True, help="The completed recipe, with nothing left to default.")
@@ -169,20 +138,26 @@ def show_command(name: str, resolved: bool, root: Path | None, as_json: bool) ->
 
 
 @click.command("schema")
+@click.option("--index", "of_index", is_flag=True, help="The schema of index.json instead.")
 @click.option("--check", type=click.Path(path_type=Path, dir_okay=False), help="Fail when this file is not the schema.")
-def schema_command(check: Path | None) -> None:
-    """Print the JSON Schema of recipe.yaml, for editors and other tools.
+def schema_command(of_index: bool, check: Path | None) -> None:
+    """Print the JSON Schema of recipe.yaml, for editors and other tools; or that of index.json.
 
     \b
-    Example:
+    Examples:
       recipegen schema > recipe.schema.json
+      recipegen schema --index > index.schema.json
     """
-    from recipegen.spec.schema import schema_text
+    if of_index:
+        from recipegen.publish.data_model import index_schema_text as schema_text
+    else:
+        from recipegen.spec.schema import schema_text
 
     if check is None:
         click.echo(schema_text(), nl=False)
     elif not check.is_file() or check.read_text(encoding="utf-8") != schema_text():
-        raise CheckFailed(f"{check} is not the schema of this version", hint=f"recipegen schema > {check}")
+        option = " --index" if of_index else ""
+        raise CheckFailed(f"{check} is not the schema of this version", hint=f"recipegen schema{option} > {check}")
 
 
 def print_table(header: tuple[str, ...], rows: list[list[str]]) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from recipegen.cli import plain
-from recipegen.cli.plots import bar, encodable, shows_blocks, sparkline
+from recipegen.cli.page import GAP, INDENT, Page
+from recipegen.cli.plots import bar, sparkline
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.text import Text
 
     from recipegen.publish.agents import Labelled
@@ -26,7 +23,6 @@ _COLD = "|"
 """Between the cold sample and those that count."""
 _IN_ORDER = "in order"
 _LEAST_NAME, _MOST_SAMPLES, _LEAST_BAR, _MOST_BAR = 12, 33, 6, 40
-_INDENT, _GAP = 2, 2
 _STYLES = {"gain": "green", "regression": "red", "none": "dim", "undecided": "yellow"}
 _LONGEST = 400
 """Characters of an error or a reason; the record holds all of it."""
@@ -67,56 +63,9 @@ class _Row:
     style: str = ""
 
 
-class _Page:
-    """Lines and tables for one terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-
-        self._stream = sys.stdout
-        self._console = Console(file=self._stream, markup=False, emoji=False, highlight=False)
-        self.blocks = shows_blocks(self._stream.encoding)
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self._console.width
-
-    def text(self, text: str, style: str = "") -> Text:
-        """Text that styles nothing but itself and that the terminal's encoding can show."""
-        from rich.text import Text
-
-        return Text(encodable(plain(text), self._stream.encoding), style)
-
-    def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
-        """A line, left to the terminal to break."""
-        self._print(self.text(" " * indent + text, style), whole=True)
-
-    def table(self, columns: Sequence[tuple[bool, int | None]], rows: Sequence[Sequence[Text]]) -> None:
-        """Rows, of which the first is the head. A column is whether it holds figures, and its width if it is set.
-
-        Those with a width, and the last one, are folded where they are too narrow.
-        """
-        from rich.padding import Padding
-        from rich.table import Table
-
-        table = Table(box=None, show_header=False, padding=(0, _GAP, 0, 0), pad_edge=False)
-        for at, (right, width) in enumerate(columns):
-            whole = width is None and at < len(columns) - 1
-            table.add_column(justify="right" if right else "left", width=width, overflow="fold", no_wrap=whole)
-        for row in rows:
-            table.add_row(*row)
-        self._print(Padding(table, (0, 0, 0, _INDENT)))
-
-    def _print(self, what: RenderableType, whole: bool = False) -> None:
-        with self._console.capture() as captured:
-            self._console.print(what, soft_wrap=whole)
-        click.echo("\n".join(line.rstrip() for line in captured.get().split("\n")), nl=False)
-
-
 def show(shown: Shown, *, history: bool) -> None:
     """Print runs, or with `history` every series, to the standard output."""
-    page = _Page()
+    page = Page()
     if history:
         series = [one for one in shown.series if one.is_repeated]
         for one in series:
@@ -155,7 +104,7 @@ def _ends(figures: Sequence[Described]) -> tuple[float, float]:
     return min(one.low for one in figures), max(one.high for one in figures)
 
 
-def _run(page: _Page, run: RunLine, scales: dict[str, tuple[float, float]]) -> None:
+def _run(page: Page, run: RunLine, scales: dict[str, tuple[float, float]]) -> None:
     facts = [
         f"{run.variant} ({run.method})",
         run.status,
@@ -167,7 +116,7 @@ def _run(page: _Page, run: RunLine, scales: dict[str, tuple[float, float]]) -> N
     ]
     page.line(f"{run.machine}/{run.run}: {', '.join(facts)}", "bold")
     for text in (*([run.error] if run.error else []), *(f"quality: {reason}" for reason in run.quality_reasons)):
-        page.line(text[:_LONGEST], indent=_INDENT)
+        page.line(text[:_LONGEST], indent=INDENT)
     for metric, scale in scales.items():
         rows = [_Row(c.id, c.figures[metric], c.samples[metric]) for c in run.cells if metric in c.figures]
         if rows:
@@ -176,11 +125,11 @@ def _run(page: _Page, run: RunLine, scales: dict[str, tuple[float, float]]) -> N
         _facts(page, run.cells)
     for cell in run.cells:
         for text in _remarks(cell):
-            page.line(f"{cell.id}: {text[:_LONGEST]}", indent=_INDENT)
+            page.line(f"{cell.id}: {text[:_LONGEST]}", indent=INDENT)
     page.line()
 
 
-def _figures(page: _Page, metric: str, rows: Sequence[_Row], scale: tuple[float, float]) -> None:
+def _figures(page: Page, metric: str, rows: Sequence[_Row], scale: tuple[float, float]) -> None:
     """A table of one metric: figure, interval, samples where there are any, and the interval on the scale."""
     from recipegen.publish.figures import NOTHING, UNITS
 
@@ -189,14 +138,14 @@ def _figures(page: _Page, metric: str, rows: Sequence[_Row], scale: tuple[float,
     texts = [(row.name, *figure_columns(row.found), str(row.found.n) if row.found else NOTHING) for row in rows]
     widths = [max(len(plain(one[at])) for one in (head, *texts)) for at in range(len(head))]
     remarks = max(len(row.remark) for row in rows)
-    room = page.width - _INDENT - sum(widths) - _GAP * (len(widths) + 1) - (remarks + _GAP if remarks else 0)
+    room = page.width - INDENT - sum(widths) - GAP * (len(widths) + 1) - (remarks + GAP if remarks else 0)
     most = max(len(row.samples) for row in rows)
-    samples = min(_MOST_SAMPLES, most + len(_COLD), room // 2, room - _GAP - len(ends))
+    samples = min(_MOST_SAMPLES, most + len(_COLD), room // 2, room - GAP - len(ends))
     samples = max(len(_IN_ORDER), samples) if most else 0
-    wide = max(len(ends), min(_MOST_BAR, room - samples - _GAP))
+    wide = max(len(ends), min(_MOST_BAR, room - samples - GAP))
     # A long name is folded before the plots fall off the edge.
-    name = max(_LEAST_NAME, widths[0] - max(0, samples + _GAP + wide - room))
-    wide = max(_LEAST_BAR, min(wide, room + widths[0] - name - samples - _GAP))
+    name = max(_LEAST_NAME, widths[0] - max(0, samples + GAP + wide - room))
+    wide = max(_LEAST_BAR, min(wide, room + widths[0] - name - samples - GAP))
     titles = [*head, *([_IN_ORDER] if most else []), ends, *([""] if remarks else [])]
     lines = [[page.text(title, "bold" if title in head else "dim") for title in titles]]
     for row, text in zip(rows, texts, strict=True):
@@ -219,7 +168,7 @@ def figure_columns(found: Described | None) -> tuple[str, str]:
     return to.figure(found.median), NOTHING if found.n == 1 else f"{to.finer(found.low)} to {to.finer(found.high)}"
 
 
-def _bar(page: _Page, found: Described, scale: tuple[float, float], width: int) -> str:
+def _bar(page: Page, found: Described, scale: tuple[float, float], width: int) -> str:
     return bar(found.low, found.median, found.high, scale, width, blocks=page.blocks)
 
 
@@ -228,7 +177,7 @@ def _rough(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
 
 
-def _samples(page: _Page, row: _Row, width: int) -> Text:
+def _samples(page: Page, row: _Row, width: int) -> Text:
     """The samples as they were measured; the cold one stands apart, dim where there is colour."""
     dropped = row.found.dropped if row.found else 0
     warm = row.samples[dropped:]
@@ -237,7 +186,7 @@ def _samples(page: _Page, row: _Row, width: int) -> Text:
     return page.text("").append(cold, "dim").append(rest)
 
 
-def _facts(page: _Page, cells: Sequence[CellLine]) -> None:
+def _facts(page: Page, cells: Sequence[CellLine]) -> None:
     """What is known of each cell beside its figures."""
     head = ("cell", "failed", "accepted", "peak GiB", "verdict", "warnings")
     rows = [[page.text(text, "bold") for text in head]]
@@ -285,7 +234,7 @@ def _remarks(cell: CellLine) -> Iterator[str]:
         yield from (f"{metric}: {one.text}" for one in found.warnings if one.code in ("drift", "two-groups"))
 
 
-def _headline(page: _Page, shown: Shown) -> None:
+def _headline(page: Page, shown: Shown) -> None:
     """The history of the headline's decode speed, or of the metrics that were asked for, on each machine."""
     from recipegen.publish.figures import UNITS
     from recipegen.publish.history import of_headline
@@ -298,7 +247,7 @@ def _headline(page: _Page, shown: Shown) -> None:
         page.line(f"history of the headline, {' '.join(shown.headline)} (--history has all of it)", "bold")
     for one in found:
         line = sparkline([point.figure.median for point in one.points], _MOST_SAMPLES, blocks=page.blocks)
-        page.line(f"{one.metric} {UNITS[one.metric]} on {one.machine}: {line} {_count(one)}", indent=_INDENT)
+        page.line(f"{one.metric} {UNITS[one.metric]} on {one.machine}: {line} {_count(one)}", indent=INDENT)
         _steps(page, one)
     if found:
         page.line()
@@ -311,14 +260,14 @@ def _count(series: Series) -> str:
     return f"{runs} run{'s' * (runs != 1)}{scatter}{apart}"
 
 
-def _steps(page: _Page, series: Series) -> None:
+def _steps(page: Page, series: Series) -> None:
     for step in series.steps:
-        page.line(f"{step.after}: {step.words}", _STYLES[step.mark], indent=2 * _INDENT)
+        page.line(f"{step.after}: {step.words}", _STYLES[step.mark], indent=2 * INDENT)
     for note in series.notes:
-        page.line(f"note: {note}", indent=2 * _INDENT)
+        page.line(f"note: {note}", indent=2 * INDENT)
 
 
-def _whole_series(page: _Page, series: Series) -> None:
+def _whole_series(page: Page, series: Series) -> None:
     """One figure over time: a row a run, newest first."""
     from recipegen.publish.history_page import SIGNS
     from recipegen.results.store import run_order
@@ -338,12 +287,12 @@ def _whole_series(page: _Page, series: Series) -> None:
     judged = [point.figure for point in series.points] or [one.figure for one in series.apart if one.figure]
     _figures(page, series.metric, rows, _ends(judged))
     for apart in series.apart:
-        page.line(f"{apart.run} stands apart, not judged: {apart.why[:_LONGEST]}", indent=_INDENT)
+        page.line(f"{apart.run} stands apart, not judged: {apart.why[:_LONGEST]}", indent=INDENT)
     _steps(page, series)
     page.line()
 
 
-def _agent(page: _Page, labelled: Labelled) -> None:
+def _agent(page: Page, labelled: Labelled) -> None:
     one, judged = labelled
     evaluation = one.evaluation
     where = f"{one.machine}/{one.folder.name}: {evaluation.suite} with {evaluation.agent} on {one.variant}"
@@ -354,5 +303,5 @@ def _agent(page: _Page, labelled: Labelled) -> None:
         *(f"note: {note}" for note in judged.notes),
     ]
     for text in told:
-        page.line(text, indent=_INDENT)
+        page.line(text, indent=INDENT)
     page.line()

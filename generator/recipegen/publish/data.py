@@ -10,12 +10,14 @@ from dataclasses import asdict
 from typing import Any
 
 from recipegen.publish.row import Measured, Row
+from recipegen.quoting import visible
 
 FORMAT = "recipegen-index/1"
 JSON_FILE = "index.json"
 CSV_FILE = "index.csv"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so is run by spreadsheets (OWASP, CSV injection)."""
+_FORMULA = ("=", "+", "-", "@")
+"""A cell that begins so is run by spreadsheets (OWASP, CSV injection); so is one behind a tab or a line break, and no
+cell has those."""
 
 
 def index_data(rows: Iterable[Row]) -> dict[str, Any]:
@@ -187,9 +189,11 @@ def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _safe(value: Any) -> Any:
-    """A value as a cell that no spreadsheet takes for a formula."""
+    """A value as a cell of one line that no spreadsheet takes for a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    # The csv module leaves a lone carriage return bare, and what follows would begin a row of its own.
+    value = visible(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

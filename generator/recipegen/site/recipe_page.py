@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.publish.figures import METRICS, UNITS, digits, number, with_interval
-from recipegen.publish.history import figure_words, histories, of_headline
+from recipegen.publish.history import figure_words, headline_histories
 from recipegen.publish.index import speed_up_text
 from recipegen.publish.marks import QUALITY, STATUS, is_doubtful, marked, quality_marked
 from recipegen.publish.ratios import against_baseline
@@ -48,7 +48,7 @@ def recipe_context(workspace: Workspace, spec: Spec, shown: Shown) -> dict[str, 
         "findings": [_finding(one, folder) for one in workspace.findings(spec.name)],
         "runs": [_run(one, place) for place, one in enumerate(shown.runs)],
         "ratios": against_baseline(shown.runs, spec.baseline, row.machine),
-        "history": [_series(one) for one in of_headline(histories(shown.runs), row.headline, row.cell)],
+        "history": [_series(one) for one in headline_histories(shown.runs, row.headline, row.cell)],
         "published": row.published,
         "units": UNITS,
         "reproductions": shown.reproductions,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from recipegen.publish.charts.chart import Chart
 from recipegen.publish.charts.over_time import baseline_chart, history_chart
 from recipegen.publish.charts.samples import acceptance_chart, line_chart, memory_chart, samples_chart
-from recipegen.publish.history import histories, of_headline
+from recipegen.publish.history import headline_histories
 from recipegen.publish.ratios import against_baseline, newest_of_each
 from recipegen.results.store import RunRecord
 
@@ -42,7 +42,7 @@ def recipe_charts(runs: Sequence[RunLine], row: Row, baseline: str | None) -> li
     metrics = {variant: _metrics(shown[variant], cell) for variant, cell in cells.items()}
     # The headline first, so that it has the same colour as in the other charts.
     ratios = sorted(against_baseline(runs, baseline, row.machine), key=lambda one: one.variant != row.headline)
-    series = of_headline(histories(runs), row.headline, row.cell)
+    series = headline_histories(runs, row.headline, row.cell)
     found: list[Chart | None] = [
         *(samples_chart(cells, metric) for metric in ("tg", "pp")),
         *(line_chart(measured, x, metric, headline) for x in ("depth", "concurrency") for metric in ("tg", "pp")),
