@@ -462,14 +462,16 @@ def test_as_many_machines_as_the_source_has_and_a_record_where_its_ranks_are_not
 
 
 def test_a_node_of_vllms_own_mode_becomes_the_recipe_of_all() -> None:
-    line = "docker run --network host vllm/vllm-openai:v0.28.0 --model a/B -tp 2 --nnodes 2 --node-rank 1 --headless"
+    line = "docker run --gpus all --network host x/vllm:v0.28.0 --model a/B -tp 2 --nnodes 2 --node-rank 1 --headless"
     found = import_text(f"{line} --master-addr 10.0.0.1 --master-port 29588", Path("x.sh"))
     data = recipe_data(found)
     assert (data["hardware"], data["cluster"]) == ("dgx-spark-x2", {"master_port": 29588})
     assert data["engine"]["flags"] == {"tensor-parallel-size": 2}
     assert "10.0.0.1" not in found.text
-    alone = import_text("docker run vllm/vllm-openai:v0.28.0 --model a/B --nnodes 1 --node-rank 0", Path("x.sh"))
-    assert "cluster" not in recipe_data(alone) and recipe_data(alone)["hardware"] == "dgx-spark"
+    alone = recipe_data(import_text("docker run --gpus all x/vllm:v0.28.0 --model a/B --nnodes 1 -r 0", Path("x.sh")))
+    assert "cluster" not in alone and alone["hardware"] == "dgx-spark"
+    on_cpus = recipe_data(import_text(line.replace("--gpus all", ""), Path("x.sh")))
+    assert (on_cpus["hardware"], on_cpus["cluster"]) == ("cpu", {"nodes": 2})
 
 
 def test_a_further_name_has_its_line() -> None:

@@ -104,6 +104,9 @@ class _Making:
         data["status"] = "planned"
         cluster = self.cluster()
         data["hardware"] = self.hardware()
+        nodes = source.nodes or 1
+        if self.engine == "vllm" and 1 < nodes <= MAX_NODES and hardware_profiles()[data["hardware"]].nodes != nodes:
+            cluster = {"nodes": nodes, **cluster}
         if source.authors:
             data["authors"] = source.authors
         if source.references:
@@ -217,12 +220,8 @@ class _Making:
                 f"How the model is split: the source is for {nodes} nodes of one GPU, and its flags ask for {ranks} "
                 f"rank{'s' if ranks > 1 else ''}."
             )
-        found: dict[str, Any] = {}
-        if nodes not in {profile.nodes for profile in hardware_profiles().values()} and nodes <= MAX_NODES:
-            found["nodes"] = nodes
-        if type(port) is int and 0 < port < 65_536 and port != VLLM_MASTER_PORT:
-            found["master_port"] = port
-        return found
+        own = type(port) is int and 0 < port < 65_536 and port != VLLM_MASTER_PORT
+        return {"master_port": port} if own else {}
 
     def hardware(self) -> str:
         source = self.source
