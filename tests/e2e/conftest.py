@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import lacking
+from tests.support.browser import chromium_program, launched
 from tests.support.scenario import ROOT, succeed
+from tests.support.sites import made_site, own_site
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from playwright.sync_api import Browser
 
 BASE_IMAGE = "recipegen-test-base:bookworm"
 CACHE = Path(os.environ.get("RECIPEGEN_TEST_CACHE") or Path.home() / ".cache" / "recipegen-tests")
@@ -73,3 +76,28 @@ def models_dir() -> Path:
     folder = CACHE / "models"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program; without one, see `lacking`."""
+    return chromium_program()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A browser of the module's own: while it runs, no other event loop can begin in this thread."""
+    with launched(chromium) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def own(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of this repository's recipes; not built in vain where there is no browser to open it."""
+    return own_site(tmp_path_factory.mktemp("own") / "site")
+
+
+@pytest.fixture(scope="session")
+def made(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of made-up results."""
+    return made_site(tmp_path_factory.mktemp("made"))

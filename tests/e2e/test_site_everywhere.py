@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser import barriers, drawn, launched, screenshot, watched
+from tests.support.browser import barriers, drawn, screenshot, watched
 from tests.support.rich_results import HOSTILE
-from tests.support.sites import made_site, own_site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -31,23 +29,18 @@ PAGES = {
     "rules": "rules.html",
     "method": "method.html",
 }
+FEWER = """() => {
+  const number = new Map();
+  for (const one of document.querySelectorAll("main > details, main > section, tbody > tr")) {
+    let before = one.matches("tr") ? one.parentElement : one;
+    while (before && !before.matches("h2, tbody")) before = before.previousElementSibling;
+    number.set(before, (number.get(before) || 0) + 1);
+    if (number.get(before) > 3) one.remove();
+  }
+  document.querySelectorAll("details").forEach((one) => { one.open = true; });
+}"""
+"""Everything is opened; of rows, runs and rules that look alike, three of a kind stay: a hundred take axe seconds."""
 PICTURES = ("front", "comparison", "recipe")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def made(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_site(tmp_path_factory.mktemp("made"))
-
-
-@pytest.fixture(scope="module")
-def own(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return own_site(tmp_path_factory.mktemp("own") / "site")
 
 
 def ready(page: Page) -> None:
@@ -69,8 +62,9 @@ def test_pages_are_accessible_in_light_and_dark(
         # Darker than half, or lighter: the scheme is followed.
         ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).slice(0, 3)")
         assert (sum(map(float, ground)) < 3 * 128) == (scheme == "dark")
-        page.evaluate("() => document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-        assert barriers(page) == []
+        page.evaluate(FEWER)
+        # In the dark only colours differ.
+        assert barriers(page, *(["color-contrast"] if scheme == "dark" else [])) == []
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -118,9 +112,10 @@ def test_the_repositorys_own_pages_are_accessible(browser: Browser, own: Path, n
     with watched(browser, color_scheme="dark") as seen:
         page = seen.page(f"{own.as_uri()}/{name}")
         ready(page)
-        assert barriers(page) == []
         if name == "index.html":
             screenshot(page, "own-front-dark", tmp_path)
+        page.evaluate(FEWER)
+        assert barriers(page) == []
 
 
 @pytest.mark.parametrize("kind", ["front", "comparison", "recipe"])

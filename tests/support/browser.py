@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,20 +25,22 @@ document.addEventListener("securitypolicyviolation", (event) =>
 LOCAL = ("", "127.0.0.1")
 
 
-@contextmanager
-def launched() -> Iterator[Browser]:
-    """Chromium, without a window; without one, see `lacking`.
-
-    Playwright's loop runs as long as the context is open, and no other loop can begin in this thread meanwhile.
-    """
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        lacking("playwright is not installed: pip install 'recipegen[dev]'")
+def chromium_program() -> str:
+    """The system's Chromium, or the one that RECIPEGEN_CHROMIUM names; without one, see `lacking`."""
+    if find_spec("playwright") is None or find_spec("axe_playwright_python") is None:
+        lacking("playwright and axe-playwright-python are not installed: pip install 'recipegen[dev]'")
     named = os.environ.get("RECIPEGEN_CHROMIUM")
     program = named or next((found for name in PROGRAMS if (found := shutil.which(name))), None)
     if program is None:
         lacking("no Chromium on PATH (Debian: apt install chromium), and RECIPEGEN_CHROMIUM names none")
+    return program
+
+
+@contextmanager
+def launched(program: str) -> Iterator[Browser]:
+    """A browser without a window."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         # The sandbox needs rights that containers and root do not have; only pages made here are opened.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -115,11 +118,13 @@ def drawn(page: Page) -> None:
     )
 
 
-def barriers(page: Page) -> list[str]:
-    """What axe finds serious or critical, a line each with the elements."""
+def barriers(page: Page, *rules: str) -> list[str]:
+    """What axe finds serious or critical, a line each with the elements; by some rules, or by all of them."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
+    only = {"runOnly": list(rules)} if rules else {}
+    options = {"resultTypes": ["violations"], "preload": False, **only}
+    found = Axe().run(page, options=options).response["violations"]
     return [
         f"{one['id']} ({one['impact']}): {one['help']}: " + "; ".join(node["html"][:160] for node in one["nodes"][:5])
         for one in found

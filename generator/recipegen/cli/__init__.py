@@ -26,7 +26,7 @@ EXIT_FAULT = 70
 _COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("recipes", "Make a new recipe repository."),
     "new": ("recipes", "Write a recipe from a preset, a recipe or a hub model, and render its kit."),
-    "list": ("recipes", "List the recipes of this repository."),
+    "list": ("recipe_list", "List the recipes of this repository with their figures."),
     "show": ("recipes", "Show one recipe, as written or completed."),
     "import": ("exchange", "Make recipes from those of sparkrun, vLLM, spark-vllm-docker, docker run or compose."),
     "export": ("exchange", "Write a recipe as a sparkrun recipe or a compose file."),
@@ -36,6 +36,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "lock": ("lock", "Pin what moves under a recipe: images, models, packages, texts."),
     "doctor": ("doctor", "Look at this host before anything is built."),
     "fit": ("fit", "Estimate whether a recipe fits into its machine's memory, and how fast it can decode."),
+    "plan": ("plan", "Say what a recipe asks of its machines: what each node holds, what goes between them."),
     "schema": ("recipes", "Print the JSON Schema of recipe.yaml, or of index.json."),
     "render": ("kits", "Render the kits of recipes, or check that they are up to date."),
     "download": ("kits", "Fetch the models of a recipe."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,13 +21,18 @@ INDENT, GAP = 2, 2
 
 
 class Page:
-    """Lines and tables for one terminal."""
+    """Lines and tables for one terminal.
 
-    def __init__(self) -> None:
+    Args:
+        piped: columns where the output is no terminal and COLUMNS does not say; rich's 80 by default.
+    """
+
+    def __init__(self, piped: int | None = None) -> None:
         from rich.console import Console
 
         self._stream = sys.stdout
-        self._console = Console(file=self._stream, markup=False, emoji=False, highlight=False)
+        width = None if self._stream.isatty() or os.environ.get("COLUMNS") else piped
+        self._console = Console(file=self._stream, markup=False, emoji=False, highlight=False, width=width)
         self.blocks = shows_blocks(self._stream.encoding)
 
     @property

@@ -104,37 +104,6 @@ def _tell(workspace: Workspace, name: str, first: FirstRecipe) -> None:
         click.echo(f"presets with other weights of this model: {', '.join(first.known.siblings)}")
 
 
-@click.command("list")
-@root_option
-@json_option
-def list_command(root: Path | None, as_json: bool) -> None:
-    """List the recipes of this repository.
-
-    \b
-    Example:
-      recipegen list --json
-    """
-    specs = Workspace.open(root).specs()
-    rows = [
-        {
-            "name": spec.name,
-            "title": spec.title,
-            "status": spec.status,
-            "engine": spec.engine.name,
-            "quantization": spec.main_model.quantization,
-            "method": spec.variants[spec.headline].method,
-            "hardware": spec.hardware.label,
-            "variants": list(spec.variants),
-        }
-        for spec in specs
-    ]
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    columns = ("name", "engine", "quantization", "method", "hardware", "status")
-    print_table(columns, [[str(row[column]) for column in columns] for row in rows])
-
-
 @click.command("show")
 @click.argument("name")
 @click.option("--resolved", is_flag=True, help="The completed recipe, with nothing left to default.")

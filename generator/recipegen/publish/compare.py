@@ -15,7 +15,6 @@ from recipegen.stats.rounds import compare_rounds
 from recipegen.stats.summary import describe
 
 BETTER: Mapping[str, Better] = {"tg": "higher", "pp": "higher", "ttfr": "lower", "ttft": "lower", "tg_req": "higher"}
-_FLAG = re.compile(r"--?[A-Za-z]")
 _CELL = ("--pp", "--tg", "--depth", "--concurrency", "--runs", "--book-url", "--save-result", "--base-url", "command")
 _SAID_ELSEWHERE = frozenset([*_CELL, "--model", "--served-model-name", "--tokenizer", "--latency-mode"])
 """Arguments of llama-benchy that are the cell itself, a place, or among the facts."""
@@ -371,6 +370,9 @@ def tool_flags(argv: Sequence[str]) -> dict[str, str]:
     return {name: value for name, value in arguments(argv).items() if name not in _SAID_ELSEWHERE}
 
 
+_FLAG = re.compile("--?[A-Za-z]")
+
+
 def arguments(argv: Sequence[str]) -> dict[str, str]:
     """A command line as flags and their values; words before the first flag stand under `command`.
 
@@ -379,7 +381,7 @@ def arguments(argv: Sequence[str]) -> dict[str, str]:
     found: dict[str, list[str]] = {"command": []}
     name = "command"
     for word in argv:
-        if word.startswith("-") and _FLAG.match(word):
+        if _FLAG.match(word):
             name, equals, value = word.partition("=")
             found.setdefault(name, [])
             if equals:

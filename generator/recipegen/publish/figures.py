@@ -125,9 +125,13 @@ def table_head(*columns: tuple[str, bool]) -> list[str]:
 
 def conditions(figure: Published, *, note: bool = True) -> str:
     """How a published figure came about, as far as it is known: `median, n=29, pp128 tg128 d0, sherlock`."""
+    notes = [figure.note] if figure.note and note else []
+    return ", ".join(map(markdown_text, [*condition_words(figure), *notes]))
+
+
+def condition_words(figure: Published) -> list[str]:
+    """The same in its parts, not escaped and without the note."""
     parts = [figure.stat, f"n={figure.n}" if figure.n else "n not given"]
     shape = f"pp{figure.pp} tg{figure.tg} d{figure.depth}" if figure.workload is None else figure.workload
     parts += [shape, *[f"c{figure.concurrency}"] * (figure.concurrency != 1), figure.corpus or "corpus not given"]
-    if figure.thinking != "default":
-        parts.append(f"thinking {figure.thinking}")
-    return ", ".join(markdown_text(part) for part in [*parts, *([figure.note] if figure.note and note else [])])
+    return parts + [f"thinking {figure.thinking}"] * (figure.thinking != "default")

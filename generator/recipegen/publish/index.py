@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from recipegen.errors import EXIT_FINDINGS, RecipegenError, SpecError
 from recipegen.publish.figures import NOTHING, conditions, digits, number, table_head, table_row
 from recipegen.publish.marks import DOUBT, is_doubtful, marked, quality_marked
-from recipegen.publish.row import Measured, Row
+from recipegen.publish.row import Measured, Row, State
 from recipegen.quoting import markdown_link, markdown_text
 from recipegen.stats import WARM_RULE
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 BEGIN = "<!-- recipegen:index:begin -->"
 END = "<!-- recipegen:index:end -->"
 RESULTS_PAGE = "RESULTS.md"
-_TG, _PP = 128, 2048
+_DATA = f"{markdown_link('index.json', 'index.json')}, {markdown_link('index.csv', 'index.csv')}"
+_USUAL = {"tg": 128, "pp": 2048}
 """Tokens that the columns are named after; a recipe whose headline cell has others says so in its cells."""
 
 _LEGEND = (
@@ -54,18 +55,19 @@ def build_index(rows: Iterable[Row], text: str = "") -> str:
 
 def build_table(rows: Iterable[Row]) -> list[str]:
     """The lines between the markers."""
-    ordered = sorted(rows, key=_order)
-    if not ordered:
+    rows = list(rows)
+    if not rows:
         return ["", "There is no recipe yet: `recipegen new NAME` makes one.", ""]
-    lines = ["", _summary(ordered), ""]
-    for group, members in groupby(ordered, key=_group):
-        lines += [f"### {markdown_text(group[1])}", "", *_TABLES[group[0]](list(members)), ""]
-    if any(row.state == "measured" for row in ordered):
+    lines = ["", f"{summary(rows)} The same as data: {_DATA}.", ""]
+    for heading, members in grouped(rows):
+        lines += [f"### {markdown_text(heading)}", "", *_TABLES[members[0].state](members), ""]
+    if any(row.state == "measured" for row in rows):
         lines += [*_LEGEND, ""]
     return lines
 
 
-def _summary(rows: Sequence[Row]) -> str:
+def summary(rows: Sequence[Row]) -> str:
+    """How many there are, and how many of them have figures: one line."""
     measured = [row for row in rows if row.state == "measured"]
     own = sum(row.own_hardware for row in measured)
     published = sum(row.state == "published" for row in rows)
@@ -74,14 +76,16 @@ def _summary(rows: Sequence[Row]) -> str:
         f"{len(measured)} measured here, {own} of them on the hardware that they are written for",
         f"{published} with figures of others only",
     ]
-    files = f"{markdown_link('index.json', 'index.json')}, {markdown_link('index.csv', 'index.csv')}"
-    return f"{': '.join((parts[0], '; '.join(parts[1:])))}. The same as data: {files}."
+    return f"{': '.join((parts[0], '; '.join(parts[1:])))}."
 
 
-_Group = tuple[int, str]
+def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    """The sections of the table, each with its heading, and its recipes by hardware, the fastest first."""
+    sections = groupby(sorted(rows, key=_order), key=_group)
+    return [(heading, list(members)) for (_, heading), members in sections]
 
 
-def _group(row: Row) -> _Group:
+def _group(row: Row) -> tuple[int, str]:
     """Its place and its heading: measured on its own hardware, measured elsewhere, published by others, the rest."""
     if row.state == "measured":
         return (0, f"Measured here: {row.hardware}") if row.own_hardware else (1, "Measured here, on other hardware")
@@ -92,7 +96,8 @@ def _group(row: Row) -> _Group:
 
 def _order(row: Row) -> tuple[object, ...]:
     """Group, hardware, the fastest first, the name."""
-    figure = row.tg.median if row.tg else next((one.value for one in row.published if one.metric == "tg"), 0.0)
+    others = published_headline(row, "tg")
+    figure = row.tg.median if row.tg else others.value if others else 0.0
     return (*_group(row), row.hardware, -figure, row.name)
 
 
@@ -122,9 +127,9 @@ def _measured_row(row: Row, *, agents: bool) -> str:
         _name(row),
         _model(row),
         markdown_text(row.method),
-        figure_text(row.tg, _remarks(row, row.tg_tokens, _TG, "tg")),
+        figure_text(row.tg, remarks_of(row, "tg")),
         speed_up_text(row) or NOTHING,
-        figure_text(row.pp, _remarks(row, row.pp_tokens, _PP, "pp")),
+        figure_text(row.pp, remarks_of(row, "pp")),
         NOTHING if row.memory_bytes is None else f"{row.memory_bytes / (1 << 30):.1f}",
         NOTHING if row.context is None else f"{row.context:,}",
         quality_marked(row.quality),
@@ -141,9 +146,10 @@ def _ran(row: Row) -> str:
     return " ".join([row.date or NOTHING, *where])
 
 
-def _remarks(row: Row, tokens: int, usual: int, metric: str) -> list[str]:
+def remarks_of(row: Row, metric: Literal["tg", "pp"]) -> list[str]:
     """What is not as the column's title says, and what makes the figure doubtful."""
-    found = [f"{metric}{tokens}"] * (tokens != usual)
+    tokens = row.tg_tokens if metric == "tg" else row.pp_tokens
+    found = [f"{metric}{tokens}"] * (tokens != _USUAL[metric])
     found += [f"c{row.concurrency}"] * (row.concurrency != 1) + [f"d{row.depth}"] * (row.depth != 0)
     found += ["collected"] * (row.origin == "collected")
     return found + [f"{DOUBT} {row.verdict}"] * is_doubtful(row.verdict)
@@ -155,9 +161,13 @@ def figure_text(found: Measured | None, remarks: Sequence[str] = ()) -> str:
         return NOTHING
     to = digits(found.median, found.low, found.high)
     interval = [f"{to.finer(found.low)}–{to.finer(found.high)}"] * (found.n > 1)
-    # Of few samples the interval is wide as a rule, and is not yet one of 95 %.
-    odd = [code for code in found.warnings if code != "wide-interval" or "few-samples" not in found.warnings]
-    return f"{to.figure(found.median)} ({', '.join([*interval, f'n={found.n}', *odd, *remarks])})"
+    told = [*interval, f"n={found.n}", *odd(found), *remarks]
+    return f"{to.figure(found.median)} ({', '.join(told)})"
+
+
+def odd(found: Measured) -> list[str]:
+    """Its warnings without those that say the same: of few samples the interval is wide as a rule, and not of 95 %."""
+    return [code for code in found.warnings if code != "wide-interval" or "few-samples" not in found.warnings]
 
 
 def speed_up_text(row: Row) -> str | None:
@@ -237,11 +247,10 @@ def _other(row: Row) -> str:
     return marked(row.status) + ("; quality fail" if row.quality == "fail" else "")
 
 
-_TABLES: dict[int, Callable[[Sequence[Row]], list[str]]] = {
-    0: _measured_table,
-    1: _measured_table,
-    2: _published_table,
-    3: _other_table,
+_TABLES: dict[State, Callable[[Sequence[Row]], list[str]]] = {
+    "measured": _measured_table,
+    "published": _published_table,
+    "not measured": _other_table,
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.publish.figures import METRICS, UNITS, digits, number, with_interval
-from recipegen.publish.history import figure_words, headline_histories
+from recipegen.publish.history import figure_words
 from recipegen.publish.index import speed_up_text
 from recipegen.publish.marks import QUALITY, STATUS, is_doubtful, marked, quality_marked
 from recipegen.publish.ratios import against_baseline
@@ -57,7 +57,7 @@ def recipe_context(workspace: Workspace, spec: Spec, shown: Shown, base_url: str
         "findings": [_finding(one, folder) for one in workspace.findings(spec.name)],
         "runs": [_run(one, place, folder) for place, one in enumerate(shown.runs)],
         "ratios": against_baseline(shown.runs, spec.baseline, row.machine),
-        "history": [_series(one) for one in headline_histories(shown.runs, row.headline, row.cell)],
+        "history": [_series(one) for one in shown.history],
         "published": row.published,
         "units": UNITS,
         "reproductions": shown.reproductions,

@@ -38,7 +38,14 @@
       config: themes[ground || (dark.matches ? "dark" : "light")],
     });
     const svg = element.querySelector("svg");
-    if (svg) { svg.setAttribute("role", "img"); svg.setAttribute("aria-label", label); }
+    if (svg) {
+      // One image with one description; marks that announce themselves one by one would say nothing more.
+      for (const part of svg.querySelectorAll("[role]")) {
+        for (const name of part.getAttributeNames()) if (name === "role" || name.startsWith("aria-")) part.removeAttribute(name);
+      }
+      svg.setAttribute("role", "img");
+      svg.setAttribute("aria-label", label);
+    }
     drawn.set(element, { view: result.view, spec: spec, label: label });
     element.dataset.drawn = "yes";
   }

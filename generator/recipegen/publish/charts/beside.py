@@ -9,6 +9,12 @@ from recipegen.publish.charts.samples import NAMES
 from recipegen.publish.figures import UNITS
 
 SIDES = ("A", "B")
+_LABELS = {
+    "labelExpr": "split(replace(datum.label, '-pp', ' pp'), ' ')",
+    "labelLimit": 140,
+    "labelOverlap": False,
+    "labelOffset": -7,  # of two lines, see over_time.CELL_LABELS
+}
 
 
 def compare_spec(metric: str) -> dict[str, Any]:
@@ -23,7 +29,10 @@ def compare_spec(metric: str) -> dict[str, Any]:
     """
     across = axis(f"{NAMES[metric]} ({UNITS[metric]})")
     sides: dict[str, Any] = {"field": "side", "type": "nominal", "scale": {"domain": list(SIDES)}}
-    line = {"y": {"field": "cell", "type": "nominal", "title": None, "sort": None}, "yOffset": {**sides}}
+    line = {
+        "y": {"field": "cell", "type": "nominal", "title": None, "sort": None, "axis": _LABELS},
+        "yOffset": {**sides},
+    }
     told = {**sides, "legend": {"title": None}}
     return {
         "data": {"values": []},

@@ -32,7 +32,9 @@ def axis(title: str, *, zero: bool = True, **other: Any) -> dict[str, Any]:
     return {"type": "quantitative", "title": title, "scale": {"zero": zero, "nice": True}, **other}
 
 
-def series(field: str, values: Sequence[Mapping[str, Any]], *channels: str) -> dict[str, Any]:
+def series(
+    field: str, values: Sequence[Mapping[str, Any]], *channels: str, order: Sequence[str] = (), points: bool = False
+) -> dict[str, Any]:
     """Channels by a nominal field: colour, and one that tells without colour (shape, strokeDash).
 
     Args:
@@ -40,11 +42,14 @@ def series(field: str, values: Sequence[Mapping[str, Any]], *channels: str) -> d
         values: the data. The domain is written out, because Vega joins the channels of several layers into one legend
             only where their domains are the same.
         channels: color alone by default.
+        order: all series of the recipe, so that one has the same colour in every chart, there or not.
+        points: whether the legend shows the points of lines; an outline would have the dashes of the line.
     """
+    shown = list(dict.fromkeys(one[field] for one in values))
     told = {
         "field": field,
         "type": "nominal",
-        "legend": {"title": None},
-        "scale": {"domain": list(dict.fromkeys(one[field] for one in values))},
+        "legend": {"title": None, "values": shown, **({"symbolStrokeWidth": 0} if points else {})},
+        "scale": {"domain": list(dict.fromkeys([*order, *shown]))},
     }
     return dict.fromkeys(channels or ("color",), told)

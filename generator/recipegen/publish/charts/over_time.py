@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from recipegen.publish.charts.chart import Chart, axis, series
@@ -10,6 +11,8 @@ from recipegen.publish.figures import UNITS, with_interval
 from recipegen.publish.history import Series
 from recipegen.publish.ratios import Ratio
 
+CUT = " · "
+"""Where a label is cut into lines; a line break would not outlive what makes texts harmless."""
 _DAYS = {"format": "%Y-%m-%d", "labelOverlap": True, "tickCount": 6}
 
 
@@ -32,11 +35,13 @@ def history_chart(found: Series) -> Chart | None:
     ]
     samples = [{"started": point.started, "value": value} for point in points for value in point.samples]
     by_run = {point.run: point for point in points}
+    middle = str(points[len(points) // 2].started)  # words stand on the side where there is room
     moved = [
         {
             "started": by_run[step.after].started,
             "label": f"{step.mark} {step.ratio - 1:+.1%}",
             "why": "; ".join(step.changed),
+            "late": str(by_run[step.after].started) > middle,
         }
         for step in found.steps
         if step.mark in ("gain", "regression") and step.after in by_run
@@ -79,11 +84,14 @@ def history_chart(found: Series) -> Chart | None:
                 "mark": {"type": "rule", "strokeDash": [4, 3]},
                 "encoding": {"x": across},
             },
-            {
-                "data": {"values": moved},
-                "mark": {"type": "text", "align": "left", "dx": 5, "dy": 6, "baseline": "top"},
-                "encoding": {"x": across, "y": {"value": 0}, "text": {"field": "label", "type": "nominal"}},
-            },
+            *(
+                {
+                    "data": {"values": [one for one in moved if one["late"] is late]},
+                    "mark": {"type": "text", "align": align, "dx": dx, "dy": 6, "baseline": "top"},
+                    "encoding": {"x": across, "y": {"value": 0}, "text": {"field": "label", "type": "nominal"}},
+                }
+                for late, align, dx in ((False, "left", 5), (True, "right", -5))
+            ),
         ]
     steps = "; ".join(step.words for step in found.steps) or "nothing that is recorded changed between the runs"
     return Chart(
@@ -96,13 +104,27 @@ def history_chart(found: Series) -> Chart | None:
     )
 
 
+CELL_LABELS = {
+    "labelExpr": f"split(datum.label, '{CUT}')",
+    "labelLimit": 140,
+    "labelOverlap": False,
+    "labelOffset": -14,  # three lines hang from the first; so they stand in the middle of their row
+}
+"""An axis of cells that leaves a phone room for what is drawn."""
+
+
+def _lines(cell: str) -> str:
+    """A cell's id where it is cut into lines: its text, prompt and answer, the rest."""
+    return re.sub(r"-(pp\d+-tg\d+)-(d\d+-c\d+)", rf"{CUT}\1{CUT}\2", cell, count=1)
+
+
 def baseline_chart(ratios: Sequence[Ratio], baseline: str) -> Chart | None:
     """How many times as fast as the baseline each variant is, cell by cell, with intervals."""
     if not ratios:
         return None
     values = [
         {
-            "cell": one.cell,
+            "cell": _lines(one.cell),
             "series": f"{one.variant}, {NAMES[one.metric].lower()}",
             "ratio": one.ratio,
             "low": one.ratio if one.low is None else one.low,
@@ -110,13 +132,13 @@ def baseline_chart(ratios: Sequence[Ratio], baseline: str) -> Chart | None:
         }
         for one in ratios
     ]
-    across = axis(f"Times as fast as {baseline}", zero=False)
-    rows = len({one["cell"] for one in values}) * len({one["series"] for one in values})
-    up = {"field": "cell", "type": "nominal", "title": None, "sort": None}
+    across = axis(f"Times as fast as {baseline}", scale={"zero": False, "padding": 12}, axis={"tickCount": 8})
+    cells, many = len({one["cell"] for one in values}), len({one["series"] for one in values})
+    up = {"field": "cell", "type": "nominal", "title": None, "sort": None, "axis": CELL_LABELS}
     beside = {"field": "series", "type": "nominal"}
     both = series("series", values, "color", "shape")
     spec = {
-        "height": max(90, 26 * rows),
+        "height": cells * max(60, 22 * many),
         "layer": [
             {
                 "data": {"values": [{"one": 1}]},

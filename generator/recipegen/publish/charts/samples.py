@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recipegen.publish.charts.chart import Chart, axis, series
 from recipegen.publish.figures import UNITS, number, with_interval
-from recipegen.publish.listing import CellLine, RunLine
+from recipegen.publish.listing import CellLine
+from recipegen.results.store import DOUBTFUL
 from recipegen.stats.summary import Described
 
 NAMES = {"tg": "Decode", "pp": "Prefill", "ttfr": "Time to first response"}
@@ -34,7 +36,11 @@ def samples_chart(cells: Mapping[str, CellLine], metric: str) -> Chart | None:
         ]
         medians.append({"variant": variant, "median": found.median, "low": found.low, "high": found.high})
     up = axis(f"{NAMES[metric]} ({unit})")
-    across = axis("Sample, as measured", zero=False, axis={"tickMinStep": 1, "format": "d"})
+    across = axis(
+        "Sample, as measured",
+        axis={"tickMinStep": 1, "format": "d"},
+        scale={"zero": False, "nice": False, "padding": 14},
+    )
     color = series("variant", values)
     places = {
         "x": {"field": "sample", **across},
@@ -66,7 +72,11 @@ def samples_chart(cells: Mapping[str, CellLine], metric: str) -> Chart | None:
             },
         ],
     }
-    told = "; ".join(f"{variant} {with_interval(cell.figures[metric])} {unit}" for variant, cell in shown.items())
+    told = "; ".join(
+        f"{variant} {with_interval(cell.figures[metric])} {unit}"
+        + (f", which is {cell.verdict}" if cell.verdict in DOUBTFUL else "")
+        for variant, cell in shown.items()
+    )
     cell = next(iter(shown.values()))
     return Chart(
         f"samples-{metric}",
@@ -82,18 +92,30 @@ def samples_chart(cells: Mapping[str, CellLine], metric: str) -> Chart | None:
     )
 
 
-def line_chart(runs: Mapping[str, RunLine], x: str, metric: str, like: CellLine) -> Chart | None:
+def empty_chart(metric: str) -> Chart:
+    """What stands in the samples' place where nothing was measured: one sentence."""
+    words = "No run here has samples of the headline cell."
+    spec = {
+        "height": 60,
+        "data": {"values": [{"words": words}]},
+        "mark": {"type": "text"},
+        "encoding": {"text": {"field": "words", "type": "nominal"}},
+    }
+    return Chart(f"samples-{metric}", f"{NAMES[metric]}: nothing measured", words, spec, (), ())
+
+
+def line_chart(cells: Mapping[str, Sequence[CellLine]], x: str, metric: str, like: CellLine) -> Chart | None:
     """A metric against depth or concurrency, a line a variant; cells that are like the headline's in all else.
 
     Args:
-        runs: one run a variant.
+        cells: of each variant.
         x: depth or concurrency.
         like: the headline cell.
     """
     unit = UNITS[metric]
     values: list[dict[str, Any]] = []
-    for variant, run in runs.items():
-        for cell in run.cells:
+    for variant, measured in cells.items():
+        for cell in measured:
             if metric in cell.figures and _same_but(cell, like, x):
                 values += _points(variant, getattr(cell, x), cell, metric)
     counts = Counter(one["series"] for one in values)
@@ -102,16 +124,16 @@ def line_chart(runs: Mapping[str, RunLine], x: str, metric: str, like: CellLine)
         return None
     order = list(dict.fromkeys(one["series"] for one in values))
     values.sort(key=lambda one: (order.index(one["series"]), one["x"]))
-    name = "Context before the prompt (tokens)" if x == "depth" else "Requests at a time"
+    name = "Context before the prompt (tokens)" if x == "depth" else "Requests at a time (each step twice as many)"
     places = sorted({one["x"] for one in values})
-    across = {"field": "x", **axis(name, axis={"values": places, "labelExpr": _THOUSANDS, "labelOverlap": True})}
+    across = {"field": "x", **axis(name, axis={"values": places, "labelExpr": _THOUSANDS})}
     if x == "concurrency":
         across["scale"] = {"type": "log", "base": 2, "nice": False}
     up = axis(f"{NAMES[metric]} ({unit})")
     spec = {
         "height": 240,
         "data": {"values": values},
-        "encoding": {"x": across, **series("series", values)},
+        "encoding": {"x": across, **series("series", values, points=True)},
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 1.5},
@@ -119,11 +141,11 @@ def line_chart(runs: Mapping[str, RunLine], x: str, metric: str, like: CellLine)
             },
             {
                 "mark": {"type": "line"},
-                "encoding": {"y": {"field": "median", **up}, **series("series", values, "strokeDash")},
+                "encoding": {"y": {"field": "median", **up}, **series("series", values, "strokeDash", points=True)},
             },
             {
                 "mark": {"type": "point", "filled": True, "tooltip": True, "opacity": 1},
-                "encoding": {"y": {"field": "median", **up}, **series("series", values, "shape")},
+                "encoding": {"y": {"field": "median", **up}, **series("series", values, "shape", points=True)},
             },
         ],
     }
@@ -174,11 +196,11 @@ def acceptance_chart(metrics: Mapping[str, Mapping[str, Any]]) -> Chart | None:
     """
     values: list[dict[str, Any]] = []
     for variant, one in metrics.items():
-        rates = (one.get("derived") or {}).get("acceptance_per_position") or []
+        rates = part(one, "derived").get("acceptance_per_position")
         values += [
             {"variant": variant, "position": at, "accepted": float(rate)}
-            for at, rate in enumerate(rates, 1)
-            if isinstance(rate, int | float)
+            for at, rate in enumerate(rates if isinstance(rates, list) else (), 1)
+            if is_number(rate) and 0 <= rate <= 1
         ]
     if not values:
         return None
@@ -190,7 +212,7 @@ def acceptance_chart(metrics: Mapping[str, Mapping[str, Any]]) -> Chart | None:
             "x": {"field": "position", "type": "ordinal", "title": "Position in the draft", "axis": {"labelAngle": 0}},
             "xOffset": {"field": "variant", "type": "nominal"},
             "y": {"field": "accepted", **axis("Accepted", axis={"format": "%"}), "scale": {"domain": [0, 1]}},
-            **series("variant", values),
+            **series("variant", values, order=list(metrics)),
         },
     }
     told = _by_series("variant", values, lambda one: f"{one['accepted']:.0%}")
@@ -208,11 +230,12 @@ def memory_chart(metrics: Mapping[str, Mapping[str, Any]], cell_id: str) -> Char
     """Memory of the host in use while the cell ran, a series a variant."""
     values: list[dict[str, Any]] = []
     for variant, one in metrics.items():
-        host = one.get("host") or {}
+        host = part(one, "host")
+        course = (column if isinstance(column := host.get(name), list) else [] for name in ("t", "used_bytes"))
         looks = [
             (float(t), float(used) / (1 << 30))
-            for t, used in zip(host.get("t") or (), host.get("used_bytes") or (), strict=False)
-            if isinstance(t, int | float) and isinstance(used, int | float)
+            for t, used in zip(*course, strict=False)
+            if is_number(t) and is_number(used)
         ]
         values += [{"variant": variant, "seconds": round(t, 1), "gib": round(used, 3)} for t, used in _thinned(looks)]
     if not values:
@@ -224,7 +247,7 @@ def memory_chart(metrics: Mapping[str, Mapping[str, Any]], cell_id: str) -> Char
         "encoding": {
             "x": {"field": "seconds", **axis("Seconds since the cell began")},
             "y": {"field": "gib", **axis("Memory in use (GiB)")},
-            **series("variant", values, "color", "strokeDash"),
+            **series("variant", values, "color", "strokeDash", order=list(metrics)),
         },
     }
     peaks = {
@@ -246,6 +269,17 @@ def _thinned(looks: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The largest of each stretch, so that no peak is lost."""
     size = -(-len(looks) // _POINTS) or 1
     return [max(looks[at : at + size], key=lambda look: look[1]) for at in range(0, len(looks), size)]
+
+
+def part(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of a file that came with a run of anybody's; empty when it is not there or no object."""
+    value = data.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number that has a place on an axis."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _by_series(key: str, values: Sequence[Mapping[str, Any]], words: Callable[[Mapping[str, Any]], str]) -> str:

@@ -10,12 +10,15 @@ from importlib.metadata import version
 from typing import Any
 
 from recipegen.publish.charts.chart import Chart
-from recipegen.publish.charts.theme import LINES, TEXT, config
+from recipegen.publish.charts.theme import GROUND, LINES, TEXT, config
 from recipegen.quoting import visible, xml_text
 
 WIDTH = 720
+"""Pixels from edge to edge."""
 _PADDING = {"left": 30, "right": 20, "top": 8, "bottom": 8}
 """Room for readers whose fonts are wider than the one that places were computed with."""
+_LONGEST = 400
+"""Characters of a text in a drawing: far beyond what has room, and Vega measures ten thousand for seconds."""
 _MARK = re.compile(rb"<!-- recipegen chart, inputs ([0-9a-f]{64}), drawing ([0-9a-f]{64}) -->\n")
 _LIBRARY = "vl-convert-python"
 
@@ -35,8 +38,13 @@ def is_current(chart: Chart, found: bytes) -> bool:
     return mark is not None and mark.groups() == (_inputs(chart).encode(), _sha(found[mark.end() :]).encode())
 
 
+def is_marked(found: bytes) -> bool:
+    """Whether a file says that recipegen drew it, whatever became of it."""
+    return _MARK.match(found) is not None
+
+
 def is_ours(found: bytes) -> bool:
-    """Whether a file says that recipegen drew it, and nobody has changed it since."""
+    """Whether recipegen drew a file, and nobody has changed it since."""
     mark = _MARK.match(found)
     return mark is not None and mark[2] == _sha(found[mark.end() :]).encode()
 
@@ -46,12 +54,25 @@ def _mark(inputs: str, drawing: str) -> bytes:
 
 
 def _whole(chart: Chart) -> dict[str, Any]:
-    return {**visible(chart.spec), "width": WIDTH, "config": config("light"), "padding": _PADDING}
+    # A page of Markdown shows no other title.
+    return {**visible(chart.spec, _LONGEST), "title": visible(chart.title, _LONGEST), **_around()}
+
+
+def _around() -> dict[str, Any]:
+    """What every drawing has."""
+    return {
+        "width": WIDTH,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        # A ground of its own: what a page's is, the reader's choice of light or dark does not tell.
+        "config": {**config("light"), "background": GROUND["light"], "aria": False},
+        "padding": _PADDING,
+    }
 
 
 def _inputs(chart: Chart) -> str:
     """Of everything that the drawing hangs on."""
-    parts = [_whole(chart), chart.title, chart.description, version(_LIBRARY), STYLE]
+    # The chart as it is given: making ten thousand samples visible takes longer than reading them did.
+    parts = [chart.spec, chart.title, chart.description, _around(), version(_LIBRARY), STYLE]
     return _sha(json.dumps(parts, sort_keys=True).encode())
 
 
@@ -67,6 +88,7 @@ STYLE = (
     "<style>@media (prefers-color-scheme:dark){"
     + _dark(TEXT, ("fill", "stroke"))
     + _dark(LINES, ("stroke",))
+    + _dark(GROUND, ("fill",))
     + "}</style>"
 )
 """CSS stands above the attributes that the drawing has: one file serves both grounds."""
