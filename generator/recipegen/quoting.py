@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ _RESERVED = frozenset(
 )
 """Words of bash's grammar: harmless as an argument, but easily misread, by shellcheck too (SC1010)."""
 _ASCII = re.compile(r"[ -~]*")
-_INVISIBLE = ("Cc", "Cf", "Zl", "Zp")
-"""Unicode categories of characters that a reader does not see: controls, direction marks, line separators."""
+_INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode categories of characters that a reader does not see: controls, direction marks, halves of surrogate pairs
+(which UTF-8 cannot hold), line separators."""
 
 
 def shell_word(value: str) -> str:
@@ -246,6 +248,11 @@ def url_text(url: str) -> str:
     return re.sub(r"&(?=#?[A-Za-z0-9]+;)", "&amp;", safe)  # Markdown reads entities in addresses too
 
 
+def url_path(path: str) -> str:
+    """A path of a repository as the path of an address: whatever a name holds, it begins no query and no fragment."""
+    return quote(path, safe="/")
+
+
 def html_text(value: str) -> str:
     """Text for HTML content or a quoted attribute."""
     return html.escape(value, quote=True)
@@ -253,7 +260,7 @@ def html_text(value: str) -> str:
 
 def xml_text(value: str) -> str:
     """Text for an element of XML, which cannot hold control characters, not even escaped."""
-    return html_text(_one_line(value))
+    return html_text(_drawable(value))
 
 
 def script_json(value: Any) -> str:
@@ -262,13 +269,22 @@ def script_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def visible(value: Any) -> Any:
-    """Data in which every text is one line without control characters, for drawings that show it as it is."""
+def _drawable(value: str) -> str:
+    """One line of what XML can hold: the last two code points of its first plane are no characters there."""
+    return _one_line(value).replace("\ufffe", "").replace("\uffff", "")
+
+
+def visible(value: Any, longest: int | None = None) -> Any:
+    """Data in which every text is one line without control characters, for drawings that show it as it is.
+
+    Args:
+        longest: characters of a text; of a longer one the beginning is kept.
+    """
     if isinstance(value, str):
-        return _one_line(value)
+        return _drawable(value)[:longest]
     if isinstance(value, Mapping):
-        return {key: visible(one) for key, one in value.items()}
-    return [visible(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: visible(one, longest) for key, one in value.items()}
+    return [visible(one, longest) for one in value] if isinstance(value, list | tuple) else value
 
 
 def fenced_block(text: str, language: str = "") -> str:

@@ -277,7 +277,12 @@ def test_generated_files_are_as_the_code_says() -> None:
     for path, text in generated().items():
         assert path.read_text(encoding="utf-8") == text, "python -m recipegen.cli.generated writes it"
     assert {path.name for path in generated()} == {
-        "help.txt", "recipe.schema.json", "rules.md", "fit.md", "index-format.md", "index.schema.json",
+        "help.txt",
+        "recipe.schema.json",
+        "rules.md",
+        "fit.md",
+        "index-format.md",
+        "index.schema.json",
     }
 
 

@@ -183,8 +183,10 @@ def test_nothing_measured_has_no_history() -> None:
 
 def section(root: Path) -> str:
     runs = list_runs(root / "recipes" / NAME)[0]
-    entry = SimpleNamespace(headline="dflash", cell_id=PROSE)
-    return "\n".join(history_section(cast(Any, SimpleNamespace(runs=runs, entry=entry))))
+    shown = SimpleNamespace(
+        history=headline_histories(runs, "dflash", PROSE), entry=SimpleNamespace(headline="dflash", cell_id=PROSE)
+    )
+    return "\n".join(history_section(cast(Any, shown)))
 
 
 def test_the_page_has_a_history_where_the_headline_was_measured_twice(tmp_path: Path) -> None:

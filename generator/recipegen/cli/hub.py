@@ -37,8 +37,8 @@ def publish_command(
     """Upload results to a dataset on the Hugging Face hub, in one commit that deletes nothing.
 
     PATH is a bundle (.tar.gz), a recipe's folder or a whole repository; NAME a recipe of this repository. Of a recipe
-    go up: recipe.yaml, its lock, RESULTS.md and results/. Every file is looked through for secrets first; one is
-    enough to send nothing. The token is the hub's own: HF_TOKEN, or what `hf auth login` left.
+    go up: recipe.yaml, its lock, RESULTS.md, charts/ and results/. Every file is looked through for secrets first; one
+    is enough to send nothing. The token is the hub's own: HF_TOKEN, or what `hf auth login` left.
 
     \b
     Examples:

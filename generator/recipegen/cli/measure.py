@@ -145,10 +145,13 @@ def _collect_agent(
 @root_option
 @json_option
 def index_command(check: bool, root: Path | None, as_json: bool) -> None:
-    """Write the table of INDEX.md, and RESULTS.md of every recipe that has results.
+    """Write the table of INDEX.md, the same as index.json and index.csv, and of every recipe RESULTS.md and charts.
+
+    Text outside the markers of INDEX.md stays. docs/index-format.md explains the two files for machines.
 
     \b
-    Example:
+    Examples:
+      recipegen index
       recipegen index --check
     """
     from recipegen.publish.tables import write_index

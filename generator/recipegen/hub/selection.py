@@ -99,7 +99,7 @@ def _repository(root: Path) -> Selection:
 def _recipe(folder: Path) -> tuple[list[Item], list[str]]:
     items: list[Item] = []
     left_out: list[str] = []
-    for path in [*(folder / name for name in _BESIDE), *_walk(folder / "results")]:
+    for path in [*(folder / name for name in _BESIDE), *_walk(folder / "charts"), *_walk(folder / "results")]:
         inner = path.relative_to(folder)
         name = f"recipes/{folder.name}/{inner.as_posix()}"
         if path.is_symlink():

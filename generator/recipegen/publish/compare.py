@@ -370,6 +370,9 @@ def tool_flags(argv: Sequence[str]) -> dict[str, str]:
     return {name: value for name, value in arguments(argv).items() if name not in _SAID_ELSEWHERE}
 
 
+_FLAG = re.compile("--?[A-Za-z]")
+
+
 def arguments(argv: Sequence[str]) -> dict[str, str]:
     """A command line as flags and their values; words before the first flag stand under `command`.
 
@@ -378,7 +381,7 @@ def arguments(argv: Sequence[str]) -> dict[str, str]:
     found: dict[str, list[str]] = {"command": []}
     name = "command"
     for word in argv:
-        if re.fullmatch(r"--?[A-Za-z].*", word, re.DOTALL):
+        if _FLAG.match(word):
             name, equals, value = word.partition("=")
             found.setdefault(name, [])
             if equals:

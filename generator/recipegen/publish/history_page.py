@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipegen.publish.figures import NOTHING, UNITS, table_head, table_row
-from recipegen.publish.history import Series, figure_words, headline_histories
+from recipegen.publish.history import Series, figure_words
 from recipegen.quoting import markdown_text
 from recipegen.results.store import run_order
 from recipegen.stats.history import MATTERS, Mark
@@ -23,8 +23,7 @@ _SHOWN = ("tg", "pp")
 
 def history_section(shown: Shown) -> list[str]:
     """Lines of the section; none where the headline was measured once at the most on every machine."""
-    found = headline_histories(shown.runs, shown.entry.headline, shown.entry.cell_id)
-    series = [one for one in found if one.metric in _SHOWN]
+    series = [one for one in shown.history if one.metric in _SHOWN]
     if not series:
         return []
     lines = [

@@ -15,6 +15,7 @@ from recipegen.publish.agents import labelled_agents, newest_scores
 from recipegen.publish.charts.recipe import FOLDER as CHARTS
 from recipegen.publish.charts.recipe import recipe_charts
 from recipegen.publish.entry import IndexEntry, entry_of, headline_cell, headline_run
+from recipegen.publish.history import headline_histories
 from recipegen.publish.listing import CellLine, RunLine, list_runs
 from recipegen.publish.row import AgentScore, Measured, Row, SpeedUp, State
 from recipegen.results.reproduced import load_reproductions
@@ -25,6 +26,7 @@ from recipegen.stats.rounds import compare_rounds
 
 if TYPE_CHECKING:
     from recipegen.publish.charts.chart import Chart
+    from recipegen.publish.history import Series
     from recipegen.results.reproduced import Reproduction
     from recipegen.spec.completed import Spec
     from recipegen.stats.summary import Described
@@ -37,6 +39,7 @@ class Shown:
 
     Attributes:
         runs: newest first.
+        history: of the headline, where it was measured more than once.
     """
 
     entry: IndexEntry
@@ -44,6 +47,7 @@ class Shown:
     reproductions: tuple[Reproduction, ...]
     row: Row
     charts: tuple[Chart, ...] = ()
+    history: tuple[Series, ...] = ()
 
 
 def read_shown(workspace: Workspace, spec: Spec) -> tuple[Shown, list[Problem]]:
@@ -72,9 +76,10 @@ def shown_of(entry: IndexEntry, runs: Iterable[RunLine], reproductions: Sequence
     """
     newest = tuple(sorted(runs, key=lambda run: (run_order(run.folder), run.machine), reverse=True))
     row = _row(entry, newest, reproductions)
-    charts = tuple(recipe_charts(newest, row, entry.baseline))
+    history = tuple(headline_histories(newest, entry.headline, entry.cell_id))
+    charts = tuple(recipe_charts(newest, row, entry.baseline, history))
     row = replace(row, charts=tuple(f"{entry.link}/{CHARTS}/{chart.id}.svg" for chart in charts))
-    return Shown(entry, newest, tuple(reproductions), row, charts)
+    return Shown(entry, newest, tuple(reproductions), row, charts, history)
 
 
 def _row(entry: IndexEntry, runs: Sequence[RunLine], reproductions: Sequence[Reproduction]) -> Row:

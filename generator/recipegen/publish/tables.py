@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from recipegen.errors import Problem
-from recipegen.files import write_atomic
+from recipegen.errors import Problem, RecipegenError, Where
+from recipegen.files import read_bounded, write_atomic
+from recipegen.publish.charts.chart import Chart
 from recipegen.publish.charts.recipe import FOLDER as CHARTS
-from recipegen.publish.charts.svg import is_current, is_ours, svg
+from recipegen.publish.charts.samples import empty_chart
+from recipegen.publish.charts.svg import is_current, is_marked, is_ours, svg
 from recipegen.publish.data import CSV_FILE, JSON_FILE, index_csv, index_json
 from recipegen.publish.index import RESULTS_PAGE, RecordsBroken, around_table, build_index
 from recipegen.publish.results_page import build_results_page
 from recipegen.publish.row import Row
 from recipegen.publish.shown import Shown, read_shown
 from recipegen.workspace import Workspace
+
+_CHART_LIMIT = 16 << 20
+"""Bytes of a chart that is looked at; one of a thousand samples has some hundred kB."""
 
 
 def write_index(workspace: Workspace, *, write: bool = True) -> list[Path]:
@@ -58,23 +64,41 @@ def write_charts(shown: Shown, *, write: bool = True) -> list[Path]:
 
     Returns:
         The files that were stale, or stood there without need.
+
+    Raises:
+        RecipegenError: a file that recipegen did not draw stands where a chart belongs.
     """
     folder = shown.entry.folder / CHARTS
-    due = {f"{chart.id}.svg": chart for chart in shown.charts}
+    due = {f"{chart.id}.svg": chart for chart in (*shown.charts, *_unmeasured(shown))}
     stale = []
     for name, chart in due.items():
         path = folder / name
-        if not path.is_file() or not is_current(chart, path.read_bytes()):
+        there = os.path.lexists(path)
+        found = read_bounded(path, _CHART_LIMIT) if there else b""
+        if there and (path.is_symlink() or not is_marked(found)):
+            message = f"{CHARTS}/{name} stands where a chart belongs, and recipegen did not draw it"
+            raise RecipegenError(message, where=Where(path), hint="move it elsewhere, then run recipegen index")
+        if not is_current(chart, found):
             stale.append(path)
             if write:
                 folder.mkdir(exist_ok=True)
                 write_atomic(path, svg(chart), within=shown.entry.folder)
     for path in sorted(folder.glob("*.svg")) if folder.is_dir() else ():
-        if path.name not in due and is_ours(path.read_bytes()):
+        plain = path.name not in due and path.is_file() and not path.is_symlink()
+        if plain and path.stat().st_size <= _CHART_LIMIT and is_ours(path.read_bytes()):
             stale.append(path)
             if write:
                 path.unlink()
     return stale
+
+
+def _unmeasured(shown: Shown) -> list[Chart]:
+    """What stands in for the charts that a recipe's README shows and that there are no samples for: the README follows
+    from recipe.yaml alone, which says that something was measured."""
+    if shown.entry.status not in ("measured", "shipped"):
+        return []
+    there = {chart.id for chart in shown.charts}
+    return [chart for chart in map(empty_chart, ("tg", "pp")) if chart.id not in there]
 
 
 def iter_shown(workspace: Workspace, problems: list[Problem]) -> Iterator[Shown]:

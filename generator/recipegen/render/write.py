@@ -17,7 +17,9 @@ from recipegen.render.kit import MANIFEST, Kit
 _MANIFEST_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _LIMIT = 64 << 20
 """Bytes of the largest file that is compared; a rendered one has at most some hundred kB."""
-_NEVER_RENDERED = ("recipe.yaml", "recipe.lock.yaml", "RESULTS.md", "results", "submission", "out", "wheels", "files")
+_NEVER_RENDERED = frozenset(
+    ("recipe.yaml", "recipe.lock.yaml", "RESULTS.md", "charts", "results", "submission", "out", "wheels", "files")
+)
 """What lies beside a kit and is written by hand or measured: not taken away, whatever a manifest says."""
 
 

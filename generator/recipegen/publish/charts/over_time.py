@@ -35,11 +35,13 @@ def history_chart(found: Series) -> Chart | None:
     ]
     samples = [{"started": point.started, "value": value} for point in points for value in point.samples]
     by_run = {point.run: point for point in points}
+    middle = str(points[len(points) // 2].started)  # words stand on the side where there is room
     moved = [
         {
             "started": by_run[step.after].started,
             "label": f"{step.mark} {step.ratio - 1:+.1%}",
             "why": "; ".join(step.changed),
+            "late": str(by_run[step.after].started) > middle,
         }
         for step in found.steps
         if step.mark in ("gain", "regression") and step.after in by_run
@@ -82,11 +84,14 @@ def history_chart(found: Series) -> Chart | None:
                 "mark": {"type": "rule", "strokeDash": [4, 3]},
                 "encoding": {"x": across},
             },
-            {
-                "data": {"values": moved},
-                "mark": {"type": "text", "align": "left", "dx": 5, "dy": 6, "baseline": "top"},
-                "encoding": {"x": across, "y": {"value": 0}, "text": {"field": "label", "type": "nominal"}},
-            },
+            *(
+                {
+                    "data": {"values": [one for one in moved if one["late"] is late]},
+                    "mark": {"type": "text", "align": align, "dx": dx, "dy": 6, "baseline": "top"},
+                    "encoding": {"x": across, "y": {"value": 0}, "text": {"field": "label", "type": "nominal"}},
+                }
+                for late, align, dx in ((False, "left", 5), (True, "right", -5))
+            ),
         ]
     steps = "; ".join(step.words for step in found.steps) or "nothing that is recorded changed between the runs"
     return Chart(

@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING, Any
 from recipegen.publish.charts.chart import Chart
 from recipegen.publish.charts.over_time import baseline_chart, history_chart
 from recipegen.publish.charts.samples import acceptance_chart, line_chart, memory_chart, samples_chart
-from recipegen.publish.history import headline_histories
 from recipegen.publish.ratios import against_baseline, newest_of_each
 from recipegen.results.store import RunRecord
 
 if TYPE_CHECKING:
+    from recipegen.publish.history import Series
     from recipegen.publish.listing import CellLine, RunLine
     from recipegen.publish.row import Row
 
 FOLDER = "charts"
 
 
-def recipe_charts(runs: Sequence[RunLine], row: Row, baseline: str | None) -> list[Chart]:
+def recipe_charts(runs: Sequence[RunLine], row: Row, baseline: str | None, history: Sequence[Series]) -> list[Chart]:
     """Charts of what was measured of a recipe; none where nothing was.
 
     Args:
         runs: newest first.
         row: the recipe's row, which says which run stands in the table.
         baseline: the variant that others are held against.
+        history: of the headline.
     """
     if row.run is None:
         return []
@@ -42,14 +43,13 @@ def recipe_charts(runs: Sequence[RunLine], row: Row, baseline: str | None) -> li
     metrics = {variant: _metrics(shown[variant], cell) for variant, cell in cells.items()}
     # The headline first, so that it has the same colour as in the other charts.
     ratios = sorted(against_baseline(runs, baseline, row.machine), key=lambda one: one.variant != row.headline)
-    series = headline_histories(runs, row.headline, row.cell)
     found: list[Chart | None] = [
         *(samples_chart(cells, metric) for metric in ("tg", "pp")),
         *(line_chart(measured, x, metric, headline) for x in ("depth", "concurrency") for metric in ("tg", "pp")),
         acceptance_chart(metrics),
         memory_chart(metrics, row.cell),
         baseline_chart(ratios, baseline or ""),
-        *(history_chart(one) for one in series if one.machine == row.machine and one.metric in ("tg", "pp")),
+        *(history_chart(one) for one in history if one.machine == row.machine and one.metric in ("tg", "pp")),
     ]
     return [chart for chart in found if chart is not None]
 

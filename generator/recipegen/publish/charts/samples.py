@@ -10,6 +10,7 @@ from typing import Any
 from recipegen.publish.charts.chart import Chart, axis, series
 from recipegen.publish.figures import UNITS, number, with_interval
 from recipegen.publish.listing import CellLine
+from recipegen.results.store import DOUBTFUL
 from recipegen.stats.summary import Described
 
 NAMES = {"tg": "Decode", "pp": "Prefill", "ttfr": "Time to first response"}
@@ -71,7 +72,11 @@ def samples_chart(cells: Mapping[str, CellLine], metric: str) -> Chart | None:
             },
         ],
     }
-    told = "; ".join(f"{variant} {with_interval(cell.figures[metric])} {unit}" for variant, cell in shown.items())
+    told = "; ".join(
+        f"{variant} {with_interval(cell.figures[metric])} {unit}"
+        + (f", which is {cell.verdict}" if cell.verdict in DOUBTFUL else "")
+        for variant, cell in shown.items()
+    )
     cell = next(iter(shown.values()))
     return Chart(
         f"samples-{metric}",
@@ -85,6 +90,18 @@ def samples_chart(cells: Mapping[str, CellLine], metric: str) -> Chart | None:
             for one in values
         ),
     )
+
+
+def empty_chart(metric: str) -> Chart:
+    """What stands in the samples' place where nothing was measured: one sentence."""
+    words = "No run here has samples of the headline cell."
+    spec = {
+        "height": 60,
+        "data": {"values": [{"words": words}]},
+        "mark": {"type": "text"},
+        "encoding": {"text": {"field": "words", "type": "nominal"}},
+    }
+    return Chart(f"samples-{metric}", f"{NAMES[metric]}: nothing measured", words, spec, (), ())
 
 
 def line_chart(cells: Mapping[str, Sequence[CellLine]], x: str, metric: str, like: CellLine) -> Chart | None:

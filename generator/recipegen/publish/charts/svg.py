@@ -17,6 +17,8 @@ WIDTH = 720
 """Pixels from edge to edge."""
 _PADDING = {"left": 30, "right": 20, "top": 8, "bottom": 8}
 """Room for readers whose fonts are wider than the one that places were computed with."""
+_LONGEST = 400
+"""Characters of a text in a drawing: far beyond what has room, and Vega measures ten thousand for seconds."""
 _MARK = re.compile(rb"<!-- recipegen chart, inputs ([0-9a-f]{64}), drawing ([0-9a-f]{64}) -->\n")
 _LIBRARY = "vl-convert-python"
 
@@ -36,8 +38,13 @@ def is_current(chart: Chart, found: bytes) -> bool:
     return mark is not None and mark.groups() == (_inputs(chart).encode(), _sha(found[mark.end() :]).encode())
 
 
+def is_marked(found: bytes) -> bool:
+    """Whether a file says that recipegen drew it, whatever became of it."""
+    return _MARK.match(found) is not None
+
+
 def is_ours(found: bytes) -> bool:
-    """Whether a file says that recipegen drew it, and nobody has changed it since."""
+    """Whether recipegen drew a file, and nobody has changed it since."""
     mark = _MARK.match(found)
     return mark is not None and mark[2] == _sha(found[mark.end() :]).encode()
 
@@ -47,9 +54,13 @@ def _mark(inputs: str, drawing: str) -> bytes:
 
 
 def _whole(chart: Chart) -> dict[str, Any]:
+    # A page of Markdown shows no other title.
+    return {**visible(chart.spec, _LONGEST), "title": visible(chart.title, _LONGEST), **_around()}
+
+
+def _around() -> dict[str, Any]:
+    """What every drawing has."""
     return {
-        **visible(chart.spec),
-        "title": visible(chart.title),  # a page of Markdown shows no other
         "width": WIDTH,
         "autosize": {"type": "fit-x", "contains": "padding"},
         # A ground of its own: what a page's is, the reader's choice of light or dark does not tell.
@@ -60,7 +71,8 @@ def _whole(chart: Chart) -> dict[str, Any]:
 
 def _inputs(chart: Chart) -> str:
     """Of everything that the drawing hangs on."""
-    parts = [_whole(chart), chart.title, chart.description, version(_LIBRARY), STYLE]
+    # The chart as it is given: making ten thousand samples visible takes longer than reading them did.
+    parts = [chart.spec, chart.title, chart.description, _around(), version(_LIBRARY), STYLE]
     return _sha(json.dumps(parts, sort_keys=True).encode())
 
 
