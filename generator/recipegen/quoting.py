@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,11 @@ def url_text(url: str) -> str:
         raise ValueError(f"not a web address: {url!r}")
     safe = re.sub(r"[^A-Za-z0-9:/?#@!$&*+,;=%._~-]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), url)
     return re.sub(r"&(?=#?[A-Za-z0-9]+;)", "&amp;", safe)  # Markdown reads entities in addresses too
+
+
+def url_path(path: str) -> str:
+    """A path of a repository as the path of an address: whatever a name holds, it begins no query and no fragment."""
+    return quote(path, safe="/")
 
 
 def html_text(value: str) -> str:

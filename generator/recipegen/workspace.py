@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from recipegen.errors import Problem, RecipegenError, SpecError
 from recipegen.load.repo import RECIPE_FILE, Repository, find_repository
@@ -212,6 +212,20 @@ def own_files(spec: Spec, folder: Path) -> dict[str, bytes]:
 
     paths = () if spec.missing else spec.image.files
     return {path: read_bounded(folder / OWN_FILES / path, OWN_FILE_LIMIT) for path in paths}
+
+
+def resolved_data(spec: Spec) -> dict[str, Any]:
+    """A completed recipe as data: every value, the command line and the fingerprint of each variant, its own hash."""
+    from recipegen.engines import engine
+    from recipegen.engines.normal import fingerprint
+
+    data = spec.model_dump(mode="json", by_alias=True)
+    if not spec.missing:
+        adapter = engine(spec.engine.name)
+        data["commands"] = {key: adapter.command(spec, key).recorded() for key in spec.variants}
+    data["fingerprints"] = {key: fingerprint(spec, key) for key in spec.variants}
+    data["sha256"] = spec.sha256
+    return data
 
 
 def require_one_machine(spec: Spec) -> None:

@@ -308,6 +308,8 @@ def test_the_table_is_there_without_scripts(browser: Browser, made: Path) -> Non
         page.goto(f"{made.as_uri()}/compare.html")
         assert "needs JavaScript" in page.inner_text("main")
         assert not page.is_visible("#sides")
+        page.goto(f"{made.as_uri()}/recipes/made-rich.html")
+        assert page.locator("button.copy").count() and not page.locator("button.copy >> visible=true").count()
 
 
 def test_measured_and_published_figures_are_kept_apart(browser: Browser, own: Path) -> None:

@@ -118,6 +118,14 @@ def drawn(page: Page) -> None:
     )
 
 
+def draw_all(page: Page) -> None:
+    """Scrolls from chart to chart, because each is drawn when it comes near."""
+    for chart in page.locator(".chart").all():
+        chart.scroll_into_view_if_needed()
+        drawn(page)
+    page.evaluate("() => scrollTo(0, 0)")
+
+
 def barriers(page: Page, *rules: str) -> list[str]:
     """What axe finds serious or critical, a line each with the elements; by some rules, or by all of them."""
     from axe_playwright_python.sync_playwright import Axe
@@ -136,5 +144,6 @@ def screenshot(page: Page, name: str, folder: Path) -> Path:
     """A picture of the whole page: in RECIPEGEN_SCREENSHOTS where that is set, else in `folder`."""
     place = Path(os.environ.get("RECIPEGEN_SCREENSHOTS") or folder)
     place.mkdir(parents=True, exist_ok=True)
+    draw_all(page)
     page.screenshot(path=place / f"{name}.png", full_page=True)
     return place / f"{name}.png"

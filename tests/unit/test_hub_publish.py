@@ -54,7 +54,8 @@ def upload(target: Path | str, dataset: str = DATASET, **options: object) -> Pub
 
 def recipe_files(repo: Path) -> dict[str, bytes]:
     folder = repo / "recipes" / RECIPE
-    names = ["recipe.yaml", "RESULTS.md", *(p.relative_to(folder).as_posix() for p in folder.rglob("results/**/*.*"))]
+    made = [path for part in ("charts", "results") for path in folder.glob(f"{part}/**/*.*")]
+    names = ["recipe.yaml", "RESULTS.md", *(path.relative_to(folder).as_posix() for path in made)]
     return {f"recipes/{RECIPE}/{name}": (folder / name).read_bytes() for name in names}
 
 

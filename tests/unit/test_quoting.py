@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -414,3 +415,10 @@ def test_a_yaml_value_is_the_same_outside_and_inside_of_brackets(value: object) 
 
 def test_a_yaml_value_is_plain_where_that_is_safe() -> None:
     assert quoting.yaml_scalar({"$model": "drafter", "n": "no", "x": True}) == '{$model: drafter, "n": "no", x: true}'
+
+
+@pytest.mark.parametrize("value", ["a b", "a?b#c", 'x" onclick="y', "é\n", "a%2fb", "<b>", "results/m/run/cell.json"])
+def test_a_path_in_an_address_is_nothing_but_a_path(value: str) -> None:
+    parts = urlsplit(f"https://example.org/x/{quoting.url_path(value)}")
+    assert unquote(parts.path) == f"/x/{value}" and not parts.query and not parts.fragment
+    assert not set(quoting.url_path(value)) & set(" \"'<>\n")

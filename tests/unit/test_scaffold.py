@@ -42,7 +42,12 @@ def test_init_makes_a_repository_that_is_found_again(tmp_path: Path) -> None:
     assert (folder / "README.md").read_text(encoding="utf-8").startswith("# my recipes\n")
     assert (folder / "recipe.schema.json").read_text(encoding="utf-8") == schema_text()
     workflow = (folder / ".github/workflows/recipes.yml").read_text(encoding="utf-8")
-    steps = yaml.safe_load(workflow)["jobs"]["check"]["steps"]
+    jobs = yaml.safe_load(workflow)["jobs"]
+    assert "PUBLISH_SITE" in jobs["site"]["if"]
+    assert jobs["site"]["environment"]["url"] == "${{ steps.pages.outputs.page_url }}"
+    assert any("recipegen site" in step.get("run", "") for step in jobs["site"]["steps"])
+    assert "/site/" in (folder / ".gitignore").read_text(encoding="utf-8").splitlines()
+    steps = jobs["check"]["steps"]
     commands = [step["run"] for step in steps if "run" in step]
     assert commands == [
         "pip install recipegen",

@@ -24,7 +24,7 @@ from recipegen.site.build import Built, build_site
 from recipegen.site.manifest import FILE, fingerprint
 from recipegen.site.rows import row_from_data, row_to_data
 from recipegen.site.serve import site_server
-from recipegen.workspace import Workspace
+from recipegen.workspace import Workspace, resolved_data
 from tests.support.rich_results import HOSTILE, made_repository
 from tests.support.scenario import ROOT
 
@@ -112,7 +112,8 @@ def test_links_lead_to_files_and_places_that_are_there_and_assets_to_no_other_ho
     for path, page in all_pages.items():
         for tag, attrs in page.elements:
             target = attrs.get("href") if tag in ("a", "link") else attrs.get("src")
-            if target is None:
+            if target is None or attrs.get("rel") == "icon":
+                assert target in (None, "data:,")  # an icon that is none, so that no browser asks the host for one
                 continue
             if re.match(r"[a-z]+:", target):
                 assert tag == "a" and target.startswith("https://"), (path, target)
@@ -164,6 +165,36 @@ def test_recipes_with_little_to_show(site: Path, name: str, words: str, charts: 
     assert words in page.text
     assert sum(tag == "figure" for tag, _ in page.elements) == charts
     assert "Published by others" in page.text and "153.00 ms" in page.text
+
+
+def test_a_page_has_every_value_with_the_defaults_put_in(site: Path, made: Path) -> None:
+    _, found, rest = pages(site)["recipes/made-rich.html"].text.partition("prints it.")
+    assert found
+    assert json.JSONDecoder().raw_decode(rest)[0] == resolved_data(Workspace.open(made).spec("made-rich"))
+
+
+def test_files_are_linked_where_the_repository_can_be_looked_at(made: Path, site: Path, tmp_path: Path) -> None:
+    page = pages(site)["recipes/made-single.html"]
+    assert not [attrs for tag, attrs in page.elements if tag == "a" and "results/" in str(attrs.get("href"))]
+    args = ["--root", str(made), "-o", str(tmp_path / "site")]
+    linked = CliRunner().invoke(site_command, [*args, "--repository-url", "https://example.org/me/mine/blob/main/"])
+    assert linked.exit_code == 0, linked.output
+    page = pages(tmp_path / "site")["recipes/made-single.html"]
+    base = "https://example.org/me/mine/blob/main/recipes/made-single/"
+    links = {str(attrs["href"]).removeprefix(base) for tag, attrs in page.elements if tag == "a" and "href" in attrs}
+    recipe = made / "recipes" / "made-single"
+    reports = {path.relative_to(recipe).as_posix() for path in recipe.rglob("prose-*-c1.json")}
+    assert "recipe.yaml" in links and links & reports
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "git@example.org:me/mine", "https://", 'https://x/"onclick="', ""]
+)
+def test_files_are_linked_to_web_addresses_only(made: Path, tmp_path: Path, url: str) -> None:
+    args = ["--root", str(made), "-o", str(tmp_path / "site"), "--repository-url", url]
+    refused = CliRunner().invoke(site_command, args)
+    assert isinstance(refused.exception, RecipegenError) and "not the web address" in str(refused.exception)
+    assert not (tmp_path / "site").exists()
 
 
 def test_figures_of_others_stand_under_their_own_heading_only(site: Path) -> None:
@@ -257,11 +288,48 @@ def test_broken_recipes_and_reports_are_all_named_and_the_site_stays(made: Path,
     assert files(out) == before
 
 
-def test_a_broken_manifest_is_no_site_to_trust(made: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": "recipegen-site/0"}', '{"format": "recipegen-site/1"}'])
+def test_a_broken_manifest_is_no_site_to_trust(site: Path, made: Path, tmp_path: Path, text: str) -> None:
     out = tmp_path / "site"
-    build(made, out)
-    (out / FILE).write_text("{")
-    assert build(made, out).read == 5
+    shutil.copytree(site, out)
+    (out / FILE).write_text(text)
+    assert build(made, out, title="repository").read == 5
+
+
+def test_what_somebody_changed_in_the_manifest_is_read_anew(site: Path, made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    shutil.copytree(site, out)
+    manifest = json.loads((out / FILE).read_text())
+    manifest["recipes"]["made-single"]["row"] = {"name": "made-single"}
+    manifest["recipes"]["made-failed"] = "nothing"
+    del manifest["files"]["data/made-rich.js"]
+    (out / FILE).write_text(json.dumps(manifest))
+    assert build(made, out).read == 3
+    first, second = files(site), files(out)
+    del first[FILE], second[FILE]
+    assert first == second
+
+
+def test_a_first_site_that_was_interrupted_can_be_gone_on_with(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: object) -> str:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "site"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("recipegen.site.pages.Pages.vega", stop)
+        build(made, out)
+    assert (out / "index.html").is_file()
+    assert build(made, out).files == len(files(out)) - 1  # the manifest is none of its own files
+
+
+def test_code_that_python_compiles_meanwhile_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text("")
+    first = fingerprint(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "module.cpython-311.pyc").write_bytes(b"x")
+    assert fingerprint(tmp_path) == first
 
 
 def test_the_fingerprint_sees_names_sizes_and_times(tmp_path: Path) -> None:
@@ -300,10 +368,12 @@ def test_the_server_shows_the_site_on_this_machine_only(site: Path) -> None:
         with urlopen(f"http://127.0.0.1:{port}/index.html") as answer:
             assert answer.headers["Content-Type"] == "text/html"
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        for path in (FILE, "recipes/", "../build.py", "%2e%2e/x", "%2e" + FILE[1:]):
+        (site / "outside.html").symlink_to("/etc/hostname")
+        for path in (FILE, "recipes/", "outside.html", "../build.py", "%2e%2e/x", "%2e" + FILE[1:]):
             with pytest.raises(HTTPError) as caught:
                 urlopen(f"http://127.0.0.1:{port}/{path}")
             assert caught.value.code == 404, path
+        (site / "outside.html").unlink()
         server.shutdown()
 
 

@@ -10,7 +10,7 @@ import click
 
 from recipegen.cli import json_option, plain, root_option
 from recipegen.errors import CheckFailed, RecipegenError
-from recipegen.workspace import Workspace
+from recipegen.workspace import Workspace, resolved_data
 
 if TYPE_CHECKING:
     from recipegen.hub.first import FirstRecipe
@@ -118,16 +118,7 @@ def show_command(name: str, resolved: bool, root: Path | None, as_json: bool) ->
     """
     workspace = Workspace.open(root)
     if resolved:
-        from recipegen.engines import engine
-        from recipegen.engines.normal import fingerprint
-
-        spec = workspace.spec(name)
-        data = spec.model_dump(mode="json", by_alias=True)
-        adapter = engine(spec.engine.name)
-        if not spec.missing:
-            data["commands"] = {key: adapter.command(spec, key).recorded() for key in spec.variants}
-        data["fingerprints"] = {key: fingerprint(spec, key) for key in spec.variants}
-        data["sha256"] = spec.sha256
+        data = resolved_data(workspace.spec(name))
     else:
         loaded = workspace.load(name)
         if not as_json:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from recipegen.cli import json_option, root_option
+from recipegen.errors import RecipegenError
 from recipegen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     help="Folder of the site; `site` in the repository by default.",
 )
 @click.option("--title", metavar="TEXT", help="Title of the site; the repository's folder by default.")
+@click.option(
+    "--repository-url",
+    metavar="URL",
+    help="Where the repository's files can be looked at, such as https://github.com/OWNER/NAME/blob/main: kit files "
+    "and raw reports are then linked.",
+)
 @click.option("--force", is_flag=True, help="Read and render everything, whatever seems unchanged.")
 @click.option("--serve", is_flag=True, help="Serve it on 127.0.0.1 afterwards, until Ctrl-C.")
 @click.option(
@@ -31,7 +39,14 @@ if TYPE_CHECKING:
 @root_option
 @json_option
 def site_command(
-    out: Path | None, title: str | None, force: bool, serve: bool, port: int, root: Path | None, as_json: bool
+    out: Path | None,
+    title: str | None,
+    repository_url: str | None,
+    force: bool,
+    serve: bool,
+    port: int,
+    root: Path | None,
+    as_json: bool,
 ) -> None:
     """Write a static site of all recipes: a table to sort and filter, a page a recipe with charts, a comparison.
 
@@ -42,16 +57,30 @@ def site_command(
     Examples:
       recipegen site --serve
       recipegen site -o public --title "Recipes for DGX Spark"
+      recipegen site --repository-url https://github.com/me/my-recipes/blob/main
     """
     from recipegen.site.build import build_site
 
+    base_url = None if repository_url is None else _web_address(repository_url)
     workspace = Workspace.open(root)
     folder = out or workspace.repository.root / "site"
     with _progress(shown=not as_json) as told:
-        built = build_site(workspace, folder, force=force, title=title, progress=told)
+        built = build_site(workspace, folder, force=force, title=title, base_url=base_url, progress=told)
     click.echo(json.dumps(built.as_data(), indent=2) if as_json else _words(built))
     if serve:
         _serve(folder, port)
+
+
+def _web_address(text: str) -> str:
+    """An address that files' paths can be put behind.
+
+    Raises:
+        RecipegenError: it is none.
+    """
+    if not re.fullmatch(r"https?://[^\s<>\"'?#]+", text):
+        hint = "for example --repository-url https://github.com/OWNER/NAME/blob/main"
+        raise RecipegenError(f"{text!r} is not the web address of a repository's files", hint=hint)
+    return text.rstrip("/")
 
 
 def _words(built: Built) -> str:

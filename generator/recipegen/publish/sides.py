@@ -248,14 +248,16 @@ def server_of(record: RunRecord) -> tuple[tuple[str, ...] | None, dict[str, str]
 def facts_of(record: RunRecord) -> Iterator[tuple[str, str | None]]:
     """What figures depend on, in the order in which it is shown."""
     host, image = record["host"] or {}, record["image"] or {}
-    gpus = [gpu for gpu in host.get("gpus") or () if isinstance(gpu, dict)]
+    # The host's part of a record that came with a bundle is anybody's.
+    gpus = [gpu for gpu in _list(host.get("gpus")) if isinstance(gpu, dict)]
+    cpu = host.get("cpu")
     yield "recipe", record["recipe"]["name"]
     yield "variant", record["variant"]
     yield "method", record["method"]
     yield "machine", record["machine"]
     yield "GPU", _counted(gpu.get("name") for gpu in gpus) if record["host"] is not None else None
     yield "driver", _counted(gpu.get("driver") for gpu in gpus)
-    yield "processor", _text((host.get("cpu") or {}).get("model"))
+    yield "processor", _text(cpu.get("model") if isinstance(cpu, dict) else None)
     yield "memory (bytes)", _text(host.get("memory_bytes"))
     for label, key in (("system", "os"), ("DGX OS", "dgx_os"), ("kernel", "kernel"), ("CUDA driver", "cuda_driver")):
         yield label, _text(host.get(key))
@@ -271,6 +273,10 @@ def facts_of(record: RunRecord) -> Iterator[tuple[str, str | None]]:
     tool = next((cell["argv"] for cell in record["cells"] if cell["argv"]), [])
     yield _REQUESTED, _after("--model", tool)
     yield _LATENCY, _after("--latency-mode", tool)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _after(flag: str, argv: Sequence[Any]) -> str | None:

@@ -5,7 +5,9 @@ Owns no figure and no markup.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +65,12 @@ class _Site:
     files: dict[str, str] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
 
+    def begin(self) -> None:
+        """Marks a new folder as a site before anything else is in it: one that is interrupted can be gone on with."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        if not (self.out / FILE).is_file():
+            write_atomic(self.out / FILE, Manifest().text(), within=self.out, durable=False)
+
     def add(self, path: str, data: bytes | str) -> None:
         """Writes a file where its bytes are not the ones that are there."""
         raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
@@ -84,7 +92,13 @@ class _Site:
 
 
 def build_site(
-    workspace: Workspace, out: Path, *, force: bool = False, title: str | None = None, progress: Progress | None = None
+    workspace: Workspace,
+    out: Path,
+    *,
+    force: bool = False,
+    title: str | None = None,
+    base_url: str | None = None,
+    progress: Progress | None = None,
 ) -> Built:
     """Writes the site, or what of it has changed.
 
@@ -93,6 +107,7 @@ def build_site(
         out: the site's folder; made when it is not there.
         force: read and render everything.
         title: of the site; the repository's folder by default.
+        base_url: where the repository's files can be looked at, such as https://github.com/OWNER/NAME/blob/main.
         progress: told of every recipe that is read.
 
     Raises:
@@ -102,14 +117,17 @@ def build_site(
     found = _opened(out)
     root = workspace.repository.root
     name = title or root.resolve().name
-    key = site_key(_sources(workspace), name)
+    key = site_key(_sources(workspace), json.dumps([name, base_url]))
     old = found if found is not None and found.key == key and not force else None
     names = workspace.repository.names()
     prints = {one: fingerprint(workspace.repository.recipes / one) for one in names}
     same = {one for one in names if old is not None and _is_kept(old, out, one, prints[one])}
     if old is not None and same == set(names) == set(old.recipes) and _is_whole(old, out):
         return Built(out, (), (), len(names), 0, len(old.files))
-    return _built(workspace, _Site(out, found or Manifest()), key, name, prints, same, progress)
+    from recipegen.site.pages import Pages
+
+    pages = Pages(workspace, name, key[:10], base_url)
+    return _built(pages, _Site(out, found or Manifest()), key, prints, same, progress)
 
 
 def _opened(out: Path) -> Manifest | None:
@@ -141,9 +159,9 @@ def _sources(workspace: Workspace) -> dict[str, Path | None]:
 
 def _is_kept(old: Manifest, out: Path, name: str, fresh: str) -> bool:
     known = old.recipes.get(name)
-    return (
-        known is not None and known.get("fingerprint") == fresh and all((out / one).is_file() for one in _paths(name))
-    )
+    if known is None or known.get("fingerprint") != fresh:
+        return False
+    return all(one in old.files and (out / one).is_file() for one in _paths(name))
 
 
 def _is_whole(old: Manifest, out: Path) -> bool:
@@ -156,29 +174,26 @@ def _paths(name: str) -> tuple[str, str]:
 
 
 def _built(
-    workspace: Workspace,
+    pages: Pages,
     site: _Site,
     key: str,
-    name: str,
     prints: dict[str, str],
     same: set[str],
     progress: Progress | None,
 ) -> Built:
     from recipegen.publish.index import RecordsBroken
-    from recipegen.site.pages import Pages
-    from recipegen.site.rows import row_from_data, row_to_data
+    from recipegen.site.rows import row_to_data
 
-    pages = Pages(workspace, name, stamp=key[:10])
+    kept = _kept_rows(site.old, same)
     new = Manifest(key)
     rows: list[Row] = []
     problems: list[Problem] = []
-    todo = [one for one in prints if one not in same]
+    todo = [one for one in prints if one not in kept]
     made: list[tuple[str, str]] = []
     for one in prints:
-        if one in same:
-            known = site.old.recipes[one]
-            rows.append(row_from_data(known["row"]))
-            new.recipes[one] = known
+        if one in kept:
+            rows.append(kept[one])
+            new.recipes[one] = site.old.recipes[one]
             for path in _paths(one):
                 site.keep(path)
             continue
@@ -195,6 +210,7 @@ def _built(
             # A broken recipe later on must leave the site as it is, so nothing is written yet.
     if problems:
         raise RecordsBroken(problems)
+    site.begin()
     for path, text in [*made, *pages.shared(rows)]:
         site.add(path, text)
     _add_assets(site, pages)
@@ -202,6 +218,17 @@ def _built(
     new.files = dict(sorted(site.files.items()))
     write_atomic(site.out / FILE, new.text(), within=site.out, durable=False)
     return Built(site.out, tuple(site.written), removed, len(prints), len(todo), len(new.files))
+
+
+def _kept_rows(old: Manifest, names: set[str]) -> dict[str, Row]:
+    """The rows of unchanged recipes; without those that somebody has edited, whose recipes are read anew."""
+    from recipegen.site.rows import row_from_data
+
+    found = {}
+    for name in names:
+        with suppress(TypeError, KeyError, ValueError, AttributeError):
+            found[name] = row_from_data(old.recipes[name]["row"])
+    return found
 
 
 def _add_assets(site: _Site, pages: Pages) -> None:

@@ -17,7 +17,8 @@ from recipegen.results.store import run_order
 from recipegen.stats.summary import Described
 
 _CHARTS = ("tg", "pp")
-_SHOWN_ELSEWHERE = ("recipe", "variant", "method", "machine")
+_SHOWN_ELSEWHERE = ("recipe", "variant", "method", "machine", "engine", "engine version")
+_BYTES = "memory (bytes)"
 
 
 def compare_context(rows: Sequence[Row]) -> dict[str, Any]:
@@ -82,10 +83,14 @@ def newest_runs(runs: Sequence[RunLine], headline: str) -> list[RunLine]:
 def _run(name: str, run: RunLine) -> dict[str, Any]:
     server = run.record["server"] or {}
     facts = {key: value for key, value in facts_of(run.record) if key not in _SHOWN_ELSEWHERE}
+    memory = facts.get(_BYTES) or ""
+    if memory.isdecimal():
+        facts[_BYTES] = f"{int(memory):,}"
     return {
         "id": f"{run.variant}@{run.machine}",
         "variant": run.variant,
         "method": run.method,
+        "engine": run.engine,
         "machine": run.machine,
         "date": run.date,
         "status": run.status,

@@ -13,6 +13,8 @@ from typing import Any
 FILE = ".recipegen-site.json"
 FORMAT = "recipegen-site/1"
 _LIMIT = 256 << 20
+_COMPILED = "__pycache__"
+"""What Python writes beside its modules while it reads them: no input of anything."""
 
 
 @dataclass
@@ -49,9 +51,11 @@ def read_manifest(out: Path) -> Manifest | None:
         return Manifest()
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         return Manifest()
-    if not all(isinstance(data.get(name), dict) for name in ("recipes", "files")):
+    recipes, files = data.get("recipes"), data.get("files")
+    if not isinstance(recipes, dict) or not isinstance(files, dict):
         return Manifest()
-    return Manifest(str(data.get("key")), data["recipes"], data["files"])
+    known = {name: one for name, one in recipes.items() if isinstance(one, dict)}
+    return Manifest(str(data.get("key")), known, {path: str(digest) for path, digest in files.items()})
 
 
 def fingerprint(folder: Path, extra: str = "") -> str:
@@ -76,6 +80,8 @@ def _lines(folder: str, inside: str) -> Iterator[str]:
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in found:
+        if entry.name == _COMPILED:
+            continue
         if entry.is_dir(follow_symlinks=False):
             yield from _lines(entry.path, f"{inside}{entry.name}/")
         else:

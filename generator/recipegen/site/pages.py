@@ -52,11 +52,13 @@ class Pages:
     Args:
         workspace: the repository.
         title: of the site.
+        base_url: where the repository's files can be looked at, without a slash at its end.
         stamp: goes into the addresses of assets, so that no browser shows new pages with an old style.
     """
 
-    def __init__(self, workspace: Workspace, title: str, stamp: str) -> None:
+    def __init__(self, workspace: Workspace, title: str, stamp: str, base_url: str | None = None) -> None:
         self._workspace = workspace
+        self._base_url = base_url
         self._templates = Templates(workspace.repository.root / "templates", html=True)
         self._shared = {"site_title": title, "version": stamp, "recipegen": __version__}
 
@@ -71,7 +73,8 @@ class Pages:
         shown, problems = read_shown(self._workspace, spec)
         if problems:
             return None, problems
-        page = self._render("recipe", "recipe", "../", **recipe_context(self._workspace, spec, shown), theme=_themes())
+        context = recipe_context(self._workspace, spec, shown, self._base_url)
+        page = self._render("recipe", "recipe", "../", **context, theme=_themes())
         return RecipePage(shown.row, page, recipe_data(shown.row, shown.runs)), []
 
     def shared(self, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:

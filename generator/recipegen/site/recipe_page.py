@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from recipegen.publish.history import figure_words
 from recipegen.publish.index import speed_up_text
 from recipegen.publish.marks import QUALITY, STATUS, is_doubtful, marked, quality_marked
 from recipegen.publish.ratios import against_baseline
-from recipegen.quoting import shell_command
+from recipegen.quoting import shell_command, url_path
+from recipegen.workspace import resolved_data
 
 if TYPE_CHECKING:
     from recipegen.lint.finding import Finding
@@ -29,8 +31,12 @@ _TEXT_LIMIT = 64 << 10
 _SHOWN_FILES = (".sh", ".yaml", "Dockerfile", ".dockerignore", "SHA256SUMS")
 
 
-def recipe_context(workspace: Workspace, spec: Spec, shown: Shown) -> dict[str, Any]:
-    """Everything of one recipe."""
+def recipe_context(workspace: Workspace, spec: Spec, shown: Shown, base_url: str | None = None) -> dict[str, Any]:
+    """Everything of one recipe.
+
+    Args:
+        base_url: where the repository's files can be looked at; without it their paths stand as text.
+    """
     row = shown.row
     folder = workspace.folder(spec)
     return {
@@ -44,9 +50,12 @@ def recipe_context(workspace: Workspace, spec: Spec, shown: Shown) -> dict[str, 
         "flags": [] if spec.missing else _flags(spec),
         "launch": {} if spec.missing else _launch(spec),
         "source": (folder / "recipe.yaml").read_text(encoding="utf-8", errors="replace"),
+        "resolved": json.dumps(resolved_data(spec), indent=2, ensure_ascii=False),
+        "files": None if base_url is None else f"{base_url}/recipes/{url_path(spec.name)}",
+        "url_path": url_path,
         "kit": _kit_files(folder),
         "findings": [_finding(one, folder) for one in workspace.findings(spec.name)],
-        "runs": [_run(one, place) for place, one in enumerate(shown.runs)],
+        "runs": [_run(one, place, folder) for place, one in enumerate(shown.runs)],
         "ratios": against_baseline(shown.runs, spec.baseline, row.machine),
         "history": [_series(one) for one in shown.history],
         "published": row.published,
@@ -148,11 +157,8 @@ def _finding(found: Finding, folder: Path) -> dict[str, Any]:
     return {**found.as_data(), "file": place, "silenced": found.silenced}
 
 
-def _run(run: RunLine, place: int) -> dict[str, Any]:
+def _run(run: RunLine, place: int, recipe: Path) -> dict[str, Any]:
     facts = {
-        "variant": f"{run.variant} ({run.method})",
-        "machine": run.machine,
-        "status": run.status,
         "date": run.date,
         "engine": run.engine,
         "profile": run.profile,
@@ -163,6 +169,10 @@ def _run(run: RunLine, place: int) -> dict[str, Any]:
     }
     return {
         "name": run.run,
+        "what": f"{run.variant} ({run.method})",
+        "machine": run.machine,
+        "status": run.status,
+        "folder": run.folder.relative_to(recipe).as_posix(),
         "open": place < _OPEN_RUNS,
         "facts": {key: str(value) for key, value in facts.items() if value},
         "error": run.error,
@@ -175,6 +185,7 @@ def _cell(cell: CellLine) -> dict[str, Any]:
     figures = [(metric, cell.figures[metric]) for metric in METRICS if metric in cell.figures]
     return {
         "id": cell.id,
+        "file": cell.file,
         "status": cell.status,
         "error": cell.error,
         "verdict": cell.verdict,
@@ -191,13 +202,13 @@ def _cell(cell: CellLine) -> dict[str, Any]:
 
 
 def _samples(metric: str, found: Described, samples: Sequence[float]) -> dict[str, Any]:
-    """Every sample in the order in which it was measured; the cold ones apart."""
+    """Every sample in the order in which it was measured; the cold ones apart. Joined here: a page has thousands."""
     shown = [number(value) for value in samples]
     return {
         "metric": metric,
         "unit": UNITS[metric],
-        "cold": shown[: found.dropped],
-        "warm": shown[found.dropped :],
+        "cold": ", ".join(shown[: found.dropped]),
+        "warm": ", ".join(shown[found.dropped :]),
         "mean": number(found.mean),
         "std": number(found.std),
     }

@@ -20,7 +20,11 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_error(404)
 
     def send_head(self) -> Any:
-        if any(part.startswith(".") for part in unquote(self.path.split("?")[0]).split("/")):
+        wanted = Path(self.translate_path(self.path))
+        hidden = any(part.startswith(".") for part in unquote(self.path.split("?")[0]).split("/"))
+        if hidden or not wanted.resolve().is_relative_to(
+            Path(self.directory).resolve()
+        ):  # a link leads out of the site
             self.send_error(404)
             return None
         return super().send_head()

@@ -6,6 +6,7 @@
   const themes = JSON.parse(document.getElementById("chart-themes").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const drawn = new Map();
+  const busy = new WeakMap();
 
   function tooltip(handler, event, item, value) {
     // The browser's own tooltip: a library's would need inline styles.
@@ -20,15 +21,21 @@
     svg.prepend(title);
   }
 
-  // Draws one spec into an element; used by the comparison too.
-  async function draw(element, spec, label, ground) {
-    const theme = themes[ground || (dark.matches ? "dark" : "light")];
-    const old = drawn.get(element);
-    if (old) old.view.finalize();
+  // Draws one spec into an element; used by the comparison too. One drawing of an element at a time: two that run at
+  // once, because the scheme changes while a page is printed, would leave two charts in it.
+  function draw(element, spec, label, ground) {
+    const done = (busy.get(element) || Promise.resolve()).then(() => drawNow(element, spec, label, ground));
+    busy.set(element, done.catch(() => undefined));
+    return done;
+  }
+
+  async function drawNow(element, spec, label, ground) {
+    forget(element);
     element.replaceChildren();
     const sized = Object.assign({}, spec, { width: "container", autosize: { type: "fit-x", contains: "padding" } });
     const result = await window.vegaEmbed(element, sized, {
-      ast: true, renderer: "svg", actions: false, defaultStyle: false, config: theme, tooltip: tooltip, logLevel: 1,
+      ast: true, renderer: "svg", actions: false, defaultStyle: false, tooltip: tooltip, logLevel: 1,
+      config: themes[ground || (dark.matches ? "dark" : "light")],
     });
     const svg = element.querySelector("svg");
     if (svg) {
@@ -43,6 +50,12 @@
     element.dataset.drawn = "yes";
   }
 
+  function forget(element) {
+    const old = drawn.get(element);
+    if (old) old.view.finalize();
+    drawn.delete(element);
+  }
+
   function drawElement(element, ground) {
     const block = document.getElementById(element.dataset.spec);
     return draw(element, JSON.parse(block.textContent), element.dataset.label, ground).catch((error) => {
@@ -51,7 +64,10 @@
   }
 
   function redraw(ground) {
-    return Promise.all([...drawn.entries()].map(([element, one]) => draw(element, one.spec, one.label, ground)));
+    [...drawn.entries()].forEach(([element, one]) => {
+      // The comparison takes charts out when another choice is made.
+      if (element.isConnected) draw(element, one.spec, one.label, ground); else forget(element);
+    });
   }
 
   window.recipegenCharts = { draw: draw };
@@ -64,12 +80,6 @@
   }, { rootMargin: "300px" });
   waiting.forEach((element) => seen.observe(element));
   dark.addEventListener("change", () => redraw());
-  let width = window.innerWidth;
-  window.addEventListener("resize", () => {
-    if (window.innerWidth === width) return;
-    width = window.innerWidth;
-    redraw();
-  });
   window.addEventListener("beforeprint", () => {
     waiting.filter((element) => !drawn.has(element)).forEach((element) => drawElement(element, "light"));
     redraw("light");

@@ -50,7 +50,7 @@
   }
 
   // A first cell that is null is the one above, which spans both rows.
-  function table(caption, heads, rows) {
+  function table(kind, caption, heads, rows) {
     const head = el("tr", null, ...heads.map((text) => el("th", { scope: "col" }, text)));
     const body = rows.map(([first, ...cells], at) => {
       const next = rows.findIndex((row, later) => later > at && row[0] !== null);
@@ -59,7 +59,7 @@
       return el("tr", null, title, ...cells.map((cell) => el("td", null, cell === null ? "–" : cell)));
     });
     const whole = el("table", null, el("caption", null, caption), el("thead", null, head), el("tbody", null, ...body));
-    return el("div", { class: "scroll beside", role: "region", "aria-label": caption, tabindex: "0" }, whole);
+    return el("div", { class: `scroll beside ${kind}`, role: "region", "aria-label": caption, tabindex: "0" }, whole);
   }
 
   function section(title, ...children) {
@@ -80,7 +80,7 @@
   }
 
   function facts(a, b) {
-    const rows = Object.keys(a.recipe.facts).map((key) => fact(key, ...[a, b].map((side) => (side.run && key === "method" ? side.run.method : side.recipe.facts[key]))));
+    const rows = Object.keys(a.recipe.facts).map((key) => fact(key, ...[a, b].map((side) => (side.run && side.run[key]) || side.recipe.facts[key])));
     if (a.run && b.run) {
       rows.push(fact("variant", a.run.variant, b.run.variant), fact("machine", a.run.machine, b.run.machine));
       rows.push(fact("measured on", a.run.date, b.run.date), fact("quality", a.run.quality, b.run.quality));
@@ -92,7 +92,7 @@
         if (values[0] !== values[1]) rows.push(fact(key === "command" ? "command" : `flag ${key}`, ...values));
       }
     }
-    return table("What they are", ["", "A", "B", "A beside B"], rows.filter(Boolean));
+    return table("facts-beside", "What they are", ["", "A", "B", "A beside B"], rows.filter(Boolean));
   }
 
   // Why a figure may be none; a fast server that answers nonsense is not fast.
@@ -140,7 +140,7 @@
         title = null;
       }
     }
-    return table("Medians with their 95 % interval", ["cell", "metric", "A", "B", "B / A", "in words"], rows);
+    return table("figures", "Medians with their 95 % interval", ["cell", "metric", "A", "B", "B / A", "in words"], rows);
   }
 
   function chart(metric, both) {
@@ -152,7 +152,7 @@
     if (!values.length || !block || !window.recipegenCharts) return null;
     const spec = JSON.parse(block.textContent);
     spec.data.values = values;
-    spec.height = 40 * new Set(values.map((value) => value.cell)).size;
+    spec.height = 46 * new Set(values.map((value) => value.cell)).size;
     const [label, unit] = METRICS[metric];
     const element = el("div", { class: "chart" });
     const words = `${label} of A and B in ${unit}, median and 95 % interval of ${both.length === 1 ? "one cell" : `${both.length} cells`}; the table above has the figures`;

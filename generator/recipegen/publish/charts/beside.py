@@ -10,10 +10,10 @@ from recipegen.publish.figures import UNITS
 
 SIDES = ("A", "B")
 _LABELS = {
-    "labelExpr": "split(replace(datum.label, '-pp', ' pp'), ' ')",
+    "labelExpr": "split(replace(replace(datum.label, '-pp', ' pp'), regexp('-d(?=[0-9]+-c)'), ' d'), ' ')",
     "labelLimit": 140,
     "labelOverlap": False,
-    "labelOffset": -7,  # of two lines, see over_time.CELL_LABELS
+    "labelOffset": -14,  # of three lines, see over_time.CELL_LABELS
 }
 
 
