@@ -111,7 +111,7 @@ def test_every_column_where_there_is_room(rows: list[Row]) -> None:
     head = text.splitlines()[3].split("  ")
     titles = [title.strip() for title in head if title.strip()]
     assert titles == [
-        "recipe", "method", "decode", "interval", "0 to 92", "× base", "prefill", "quality", "last run", "status",
+        "recipe", "method", "decode", "interval", "0–92", "× base", "prefill", "quality", "last run", "status",
         "remarks",
     ]  # fmt: skip
     fast = lines(text)["fast"].split("  ")
@@ -125,9 +125,9 @@ def test_every_column_where_there_is_room(rows: list[Row]) -> None:
 def test_figures_in_doubt_say_why_and_do_not_set_the_scale(rows: list[Row]) -> None:
     line = lines(run().stdout)["too-good"]
     assert "⚠️ too-fast" in line and "few-samples" in line and "wide-interval" not in line
-    assert "0 to 92" in run().stdout
+    assert "0–92" in run().stdout
     rows[:] = [rows[2]]
-    assert "0 to 500" in run().stdout
+    assert "0–500" in run().stdout
 
 
 def test_other_cells_machines_and_undecided_ratios_say_so(rows: list[Row]) -> None:

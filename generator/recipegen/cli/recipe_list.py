@@ -23,7 +23,7 @@ _BAR, _REMARKS, _CONDITIONS = "bar", "remarks", "conditions"
 _LEAST = {"method": 14, "hardware": 16, _REMARKS: 13, _CONDITIONS: 60, _BAR: 8}
 """Columns that can be narrower than what they hold: the bar is drawn to fit, the others are folded."""
 _LEAST_NAME, _MOST_BAR = 16, 24
-_BAR_TITLE = "0 to {:.0f}"
+_BAR_TITLE = "0–{:.0f}"
 _METRICS: tuple[Literal["tg", "pp"], ...] = ("tg", "pp")
 _PIPED = 10_000
 """Columns for a file or another program, which fold nothing."""
