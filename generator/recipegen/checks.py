@@ -10,15 +10,18 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from recipegen.catalog import builtin_corpora, default_corpora, hardware_profiles
+from recipegen.cluster_checks import cluster_problems
 from recipegen.engines import engine, engine_names
 from recipegen.engines.base import EngineAdapter, flag_key
 from recipegen.engines.command import KNOBS, is_model_reference, references
 from recipegen.engines.container import COMPILE_CACHES
 from recipegen.errors import Problem
+from recipegen.load.guarded import Reader, items
 from recipegen.load.messages import near_miss
 from recipegen.load.yamldoc import Document, Path_
 from recipegen.spec.completed import MAIN_MODEL
-from recipegen.spec.model import MODEL_REFERENCE, Cell, RelPath
+from recipegen.spec.model import MODEL_REFERENCE, Cell
+from recipegen.spec.types import RelPath
 
 SHELLS_OWN = re.compile(
     # Set by bash itself, some read-only (bash(1), "Shell Variables").
@@ -38,27 +41,6 @@ def script_name(variant: str, headline: str) -> str:
     return f"launch_server_{''.join(c if c.isalnum() else '_' for c in variant)}.sh"
 
 
-class _Reader:
-    """Guarded access to a document of any shape."""
-
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.root: dict[str, Any] = document.data
-
-    def mapping(self, *path: str) -> dict[str, Any]:
-        at: Any = self.root
-        for part in path:
-            at = at.get(part) if isinstance(at, dict) else None
-        return {str(key): value for key, value in at.items()} if isinstance(at, dict) else {}
-
-    def text(self, *path: str) -> str | None:
-        value = self.mapping(*path[:-1]).get(path[-1])
-        return value if isinstance(value, str) else None
-
-    def problem(self, path: Path_, message: str, hint: str = "") -> Problem:
-        return Problem(self.document.where(path), message, hint)
-
-
 def cross_check(document: Document, *, patches: Collection[str] | None = None) -> list[Problem]:
     """All problems of names within one recipe.
 
@@ -66,17 +48,18 @@ def cross_check(document: Document, *, patches: Collection[str] | None = None) -
         document: the recipe's data and places.
         patches: ids of the patches that the repository has; None leaves patches unchecked.
     """
-    reader = _Reader(document)
+    reader = Reader(document)
     return [
         *_models(reader),
         *_variants(reader),
         *_flags(reader),
         *_bench(reader),
         *_other(reader, patches),
+        *cluster_problems(reader),
     ]
 
 
-def _models(reader: _Reader) -> Iterator[Problem]:
+def _models(reader: Reader) -> Iterator[Problem]:
     places: list[tuple[Path_, dict[str, Any]]] = [(("model",), reader.mapping("model"))]
     further = reader.mapping("models")
     places += [(("models", key), reader.mapping("models", key)) for key in further]
@@ -143,13 +126,15 @@ def default_folder(body: dict[str, Any]) -> str | None:
     return body["generate"] if isinstance(body.get("generate"), str) else None
 
 
-def _variants(reader: _Reader) -> Iterator[Problem]:
+def _variants(reader: Reader) -> Iterator[Problem]:
     variants = reader.mapping("variants")
     headline = reader.text("headline")
     for key in ("headline", "baseline"):
         name = reader.text(key)
         if name is not None and variants and name not in variants:
             yield reader.problem((key,), f"{key}: there is no variant {name!r}", near_miss(name, variants))
+        elif name is not None and reader.mapping("variants", name).get("refused") is not None:
+            yield reader.problem((key,), f"{key}: the variant {name!r} is refused, so that nobody can start it")
     scripts: dict[str, str] = {}
     known = {MAIN_MODEL, *reader.mapping("models")}
     flags = {flag_key(key) for key in reader.mapping("engine", "flags")}
@@ -172,7 +157,7 @@ def _variants(reader: _Reader) -> Iterator[Problem]:
             )
         yield from _drops(reader, name, "drop", flags, "flag")
         yield from _drops(reader, name, "drop_env", env, "environment variable")
-    for at, figure in enumerate(_items(reader.root.get("published"))):
+    for at, figure in enumerate(items(reader.root.get("published"))):
         name = figure.get("variant") if isinstance(figure, dict) else None
         if isinstance(name, str) and variants and name not in variants:
             yield reader.problem(
@@ -180,8 +165,8 @@ def _variants(reader: _Reader) -> Iterator[Problem]:
             )
 
 
-def _drops(reader: _Reader, variant: str, key: str, known: set[str], what: str) -> Iterator[Problem]:
-    for at, item in enumerate(_items(reader.mapping("variants", variant).get(key))):
+def _drops(reader: Reader, variant: str, key: str, known: set[str], what: str) -> Iterator[Problem]:
+    for at, item in enumerate(items(reader.mapping("variants", variant).get(key))):
         name = flag_key(item) if key == "drop" and isinstance(item, str) else item
         if isinstance(name, str) and name not in known:
             yield reader.problem(
@@ -191,7 +176,7 @@ def _drops(reader: _Reader, variant: str, key: str, known: set[str], what: str) 
             )
 
 
-def _flags(reader: _Reader) -> Iterator[Problem]:
+def _flags(reader: Reader) -> Iterator[Problem]:
     name = reader.text("engine", "name")
     adapter = engine(name) if name in engine_names() else None
     knobs = KNOBS | set(adapter.knob_flags.values() if adapter else ())
@@ -233,7 +218,7 @@ def _flags(reader: _Reader) -> Iterator[Problem]:
 
 
 def _flag_value(
-    reader: _Reader, path: Path_, flag: str, value: Any, models: set[str], adapter: EngineAdapter | None
+    reader: Reader, path: Path_, flag: str, value: Any, models: set[str], adapter: EngineAdapter | None
 ) -> Iterator[Problem]:
     if _crowded_reference(value):
         yield reader.problem(
@@ -264,7 +249,7 @@ def _flag_value(
                 f"flag {flag!r}: the model {key!r} is one file, which holds no path",
                 "declare what lies beside it as a model of its own, with the same hf_id and another folder",
             )
-    for at, item in enumerate(_items(value)):
+    for at, item in enumerate(items(value)):
         if isinstance(item, dict | list | bool) or item is None:
             yield reader.problem((*path, at), f"flag {flag!r}: a list holds words and numbers only")
         elif isinstance(item, str) and (item.startswith("-") or "\0" in item):
@@ -292,7 +277,7 @@ def _crowded_reference(value: Any) -> bool:
     return isinstance(value, list) and any(map(_crowded_reference, value))
 
 
-def _bench(reader: _Reader) -> Iterator[Problem]:
+def _bench(reader: Reader) -> Iterator[Problem]:
     given = reader.mapping("bench", "corpora")
     for key in given:
         corpus = reader.mapping("bench", "corpora", key)
@@ -322,7 +307,7 @@ def _bench(reader: _Reader) -> Iterator[Problem]:
             f"there is no corpus {corpus_name!r}",
             near_miss(corpus_name, corpora),
         )
-    thinking = _items(reader.mapping("bench").get("thinking")) or ["default"]
+    thinking = items(reader.mapping("bench").get("thinking")) or ["default"]
     if headline.get("thinking") not in (None, *thinking):
         yield reader.problem(
             ("bench", "headline", "thinking"),
@@ -330,7 +315,7 @@ def _bench(reader: _Reader) -> Iterator[Problem]:
             f"bench.thinking has {', '.join(map(str, thinking))}",
         )
     yield from _twice(reader, ("bench", "thinking"), thinking)
-    raw_cells = _items(reader.mapping("bench").get("cells"))
+    raw_cells = items(reader.mapping("bench").get("cells"))
     cells = [_cell(cell) for cell in raw_cells] or [_cell({}), _cell({"pp": 128})]
     yield from _twice(reader, ("bench", "cells"), cells)
     if headline and _cell(headline) not in cells:
@@ -342,7 +327,7 @@ def _bench(reader: _Reader) -> Iterator[Problem]:
         )
 
 
-def _twice(reader: _Reader, path: Path_, items: list[Any]) -> Iterator[Problem]:
+def _twice(reader: Reader, path: Path_, items: list[Any]) -> Iterator[Problem]:
     seen: set[str] = set()
     for at, item in enumerate(map(repr, items)):
         if item in seen:
@@ -356,7 +341,7 @@ def _cell(raw: Any) -> tuple[Any, ...]:
     return tuple(body.get(key, getattr(default, key)) for key in ("pp", "tg", "depth", "concurrency"))
 
 
-def _other(reader: _Reader, patches: Collection[str] | None) -> Iterator[Problem]:
+def _other(reader: Reader, patches: Collection[str] | None) -> Iterator[Problem]:
     hardware = reader.text("hardware")
     if hardware is not None and hardware not in hardware_profiles():
         yield reader.problem(
@@ -372,13 +357,13 @@ def _other(reader: _Reader, patches: Collection[str] | None) -> Iterator[Problem
             )
     if patches is None:
         return
-    yield from _twice(reader, ("image", "patches"), _items(reader.mapping("image").get("patches")))
-    for at, patch in enumerate(_items(reader.mapping("image").get("patches"))):
+    yield from _twice(reader, ("image", "patches"), items(reader.mapping("image").get("patches")))
+    for at, patch in enumerate(items(reader.mapping("image").get("patches"))):
         if isinstance(patch, str) and patch not in patches:
             yield reader.problem(("image", "patches", at), f"there is no patch {patch!r}", near_miss(patch, patches))
 
 
-def _record(reader: _Reader) -> Iterator[Problem]:
+def _record(reader: Reader) -> Iterator[Problem]:
     """What only a recipe may have that says what is missing, because nobody can run it."""
     name = reader.text("engine", "name")
     if reader.mapping("run").get("compile_cache") is True and name in engine_names() and name not in COMPILE_CACHES:
@@ -390,7 +375,3 @@ def _record(reader: _Reader) -> Iterator[Problem]:
         yield reader.problem(("engine", "name"), "recipegen cannot start an engine of the kind `other`", hint)
     if reader.text("image", "mode") == "none":
         yield reader.problem(("image", "mode"), "a recipe without an image cannot be run", hint)
-
-
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

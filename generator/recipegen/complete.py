@@ -3,12 +3,14 @@ engine or the machine."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from recipegen.catalog import default_corpora, hardware_profiles
 from recipegen.checks import default_folder, script_name
 from recipegen.engines import engine
 from recipegen.engines.base import EngineAdapter, flag_key
+from recipegen.engines.ranks import with_cluster
 from recipegen.spec.completed import (
     MAIN_MODEL,
     HardwareProfile,
@@ -20,7 +22,20 @@ from recipegen.spec.completed import (
     Spec,
     cell_id,
 )
-from recipegen.spec.model import Bench, Cell, Corpus, Image, Model, NoImage, Recipe, SourceImage, Variant, WheelsImage
+from recipegen.spec.model import (
+    Bench,
+    Cell,
+    Corpus,
+    Image,
+    Model,
+    NoImage,
+    Recipe,
+    Run,
+    SourceImage,
+    Variant,
+    WheelsImage,
+)
+from recipegen.spec.topology import NONE, RAY_PORT, VLLM_MASTER_PORT, Cluster, ResolvedCluster
 
 
 def complete(recipe: Recipe) -> Spec:
@@ -29,7 +44,8 @@ def complete(recipe: Recipe) -> Spec:
     The recipe must have passed `checks.cross_check`: names that point nowhere are not looked for here.
     """
     adapter = engine(recipe.engine.name)
-    hardware = hardware_profiles()[recipe.hardware]
+    hardware = _hardware(recipe)
+    cluster = _cluster(recipe, hardware)
     models = {MAIN_MODEL: recipe.model, **recipe.models}
     return Spec(
         schema_=recipe.schema_,
@@ -51,7 +67,8 @@ def complete(recipe: Recipe) -> Spec:
         headline=recipe.headline,
         baseline=recipe.baseline,
         variants={name: _variant(name, body, recipe, adapter) for name, body in recipe.variants.items()},
-        run=ResolvedRun(**{**recipe.run.model_dump(), "gpus": recipe.run.gpus or ("all" if hardware.gpu else "none")}),
+        cluster=cluster,
+        run=_run(recipe.run, hardware, cluster),
         bench=_bench(recipe.bench),
         healthy_log=recipe.healthy_log,
         pitfalls=recipe.pitfalls,
@@ -59,6 +76,45 @@ def complete(recipe: Recipe) -> Spec:
         missing=recipe.missing,
         silenced=recipe.silenced,
     )
+
+
+def _hardware(recipe: Recipe) -> HardwareProfile:
+    """The recipe's machine; with as many nodes as the recipe says, where it says so."""
+    profile = hardware_profiles()[recipe.hardware]
+    nodes = recipe.cluster.nodes if recipe.cluster else None
+    if nodes is None or nodes == profile.nodes:
+        return profile
+    one = re.sub(r"^[0-9]+x ", "", profile.label)
+    return profile.model_copy(update={"nodes": nodes, "label": f"{nodes}x {one}"})
+
+
+def _cluster(recipe: Recipe, hardware: HardwareProfile) -> ResolvedCluster | None:
+    """None for one machine, and for an engine that recipegen knows no way to spread."""
+    if hardware.nodes < 2 or recipe.engine.name != "vllm":
+        return None
+    given, fabric = recipe.cluster or Cluster(), hardware.fabric
+    return ResolvedCluster(
+        nodes=hardware.nodes,
+        interface=given.interface or (fabric.interface if fabric else NONE),
+        hca=given.hca or (fabric.hca if fabric else NONE),
+        gbit_s=fabric.gbit_s if fabric else None,
+        master_port=given.master_port or VLLM_MASTER_PORT,
+        ray_port=given.ray_port or RAY_PORT,
+        measured_with=given.measured_with,
+        notes=given.notes,
+        per_node=given.per_node,
+    )
+
+
+def _run(run: Run, hardware: HardwareProfile, cluster: ResolvedCluster | None) -> ResolvedRun:
+    given = run.model_dump() | {"gpus": run.gpus or ("all" if hardware.gpu else "none")}
+    if cluster is not None:
+        # Ranks find one another by the hosts' own addresses, on ports that they choose themselves.
+        given["network"] = "host"
+        given["ipc"] = run.ipc if "ipc" in run.model_fields_set else "host"
+        if cluster.hca != NONE:
+            given["ulimits"] = {"memlock": -1, **run.ulimits}  # an RDMA adapter works on memory that stays in place
+    return ResolvedRun(**given)
 
 
 def _model(model: Model) -> Model:
@@ -109,8 +165,9 @@ def _variant(name: str, variant: Variant, recipe: Recipe, adapter: EngineAdapter
         title=variant.title or name,
         script=script_name(name, recipe.headline),
         method=variant.method or adapter.method(flags),
+        refused=variant.refused,
         model=variant.model or MAIN_MODEL,
-        flags=flags,
+        flags=with_cluster(flags, recipe.cluster, recipe.engine.version),
         env=env,
         notes=variant.notes,
         measure=variant.measure,

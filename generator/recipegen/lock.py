@@ -17,7 +17,7 @@ from recipegen.files import write_atomic
 from recipegen.load.messages import problems_of
 from recipegen.load.yamldoc import Path_, parse, read_text
 from recipegen.spec.completed import MAIN_MODEL, Spec
-from recipegen.spec.model import Line, PythonPackage, Sha256, Slug, Strict, Version
+from recipegen.spec.types import Line, PythonPackage, Sha256, Slug, Strict, Version
 
 LOCK_FILE = "recipe.lock.yaml"
 SCHEMA = "recipegen-lock/1"

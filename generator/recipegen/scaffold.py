@@ -11,8 +11,8 @@ from recipegen.errors import RecipegenError, Where
 from recipegen.files import write_atomic
 from recipegen.load.repo import INDEX_FILE, RECIPE_FILE
 from recipegen.quoting import yaml_string
-from recipegen.spec.model import SLUG
 from recipegen.spec.schema import SCHEMA_FILE, schema_text
+from recipegen.spec.types import SLUG
 
 if TYPE_CHECKING:
     from recipegen.hub.first import FirstRecipe

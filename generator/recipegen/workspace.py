@@ -227,6 +227,21 @@ def require_one_machine(spec: Spec) -> None:
         )
 
 
+def require_allowed(spec: Spec, variants: Iterable[str]) -> None:
+    """Refuse to start variants that the recipe shows as a warning only.
+
+    Raises:
+        RecipegenError: one of them is refused; with the reason.
+    """
+    for name in variants:
+        why = spec.variants[name].refused if name in spec.variants else None
+        if why is not None:
+            raise RecipegenError(
+                f"{spec.name}: the variant {name!r} is not to be run: {why}",
+                hint=f"there are: {', '.join(spec.startable)}",
+            )
+
+
 def variant_of(spec: Spec, name: str | None) -> str:
     """The variant named, or the headline.
 

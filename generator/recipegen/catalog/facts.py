@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from recipegen.spec.model import SLUG
+from recipegen.spec.types import SLUG
 
 
 def _slug(value: str) -> str:

@@ -15,7 +15,7 @@ from recipegen.cli import json_option, plain, root_option
 from recipegen.cli.kits import require_rendered
 from recipegen.errors import EXIT_MEASUREMENT, CheckFailed, RecipegenError
 from recipegen.results.store import RECORD
-from recipegen.workspace import Workspace, require_one_machine, variant_of
+from recipegen.workspace import Workspace, require_allowed, require_one_machine, variant_of
 
 if TYPE_CHECKING:
     from recipegen.bench.variant import RunOutcome
@@ -153,6 +153,7 @@ def bench_command(
     spec = workspace.runnable(name)
     spec_sha256, kit_sha256 = spec.sha256, require_rendered(workspace, name)
     chosen_variants = _variants(spec, variants, one=options.runner == "endpoint")
+    require_allowed(spec, chosen_variants)
     trial = _trial(chosen_variants, flags, unset, set_env)
     if trial is not None:
         workspace = workspace.trying(name, trial)
@@ -232,7 +233,7 @@ def require_whole(outcomes: list[RunOutcome]) -> None:
 def _variants(spec: Spec, named: tuple[str, ...], *, one: bool) -> tuple[str, ...]:
     """The variants to measure: those named, else all that are meant to be; of a running server it must be one."""
     chosen = tuple(variant_of(spec, variant) for variant in named)
-    chosen = chosen or tuple(key for key, variant in spec.variants.items() if variant.measure)
+    chosen = chosen or tuple(key for key, variant in spec.startable.items() if variant.measure)
     if one and len(chosen) != 1:
         raise click.UsageError(f"a running server is of one variant: --variant {'|'.join(spec.variants)}")
     return chosen

@@ -15,7 +15,7 @@ from recipegen.cli import json_option, plain, root_option
 from recipegen.cli.bench import chosen_host, host_options, require_whole
 from recipegen.cli.kits import require_rendered
 from recipegen.errors import CheckFailed, RecipegenError, Where
-from recipegen.workspace import Workspace, require_one_machine, variant_of
+from recipegen.workspace import Workspace, require_allowed, require_one_machine, variant_of
 
 if TYPE_CHECKING:
     from recipegen.publish.sides import Side
@@ -112,6 +112,7 @@ def reproduce_command(
         if options.runner != "endpoint":
             require_one_machine(own)
         found = _published(workspace, own, variant) if published else _measured(workspace, name, variant, run)
+        require_allowed(own, [found.variant])
         planned = _planned(found, cells, runs)
     except RecipegenError:
         if bundle is not None:  # nothing was begun in it, and the next try wants the folder

@@ -10,7 +10,7 @@ import click
 
 from recipegen.cli import json_option, root_option
 from recipegen.errors import EnvironmentLacks, MeasurementFailed
-from recipegen.workspace import Workspace, require_one_machine, variant_of
+from recipegen.workspace import Workspace, require_allowed, require_one_machine, variant_of
 
 GRACE_S = 15.0
 
@@ -64,8 +64,9 @@ def up_command(
 
     workspace = Workspace.open(root)
     spec = workspace.runnable(name)
-    require_one_machine(spec)
     chosen = variant_of(spec, variant)
+    require_allowed(spec, [chosen])
+    require_one_machine(spec)
     given: dict[str, Any] = {"models_dir": models_dir} if models_dir else {}
     options = HostOptions(runner=runner, host=host, port=port, **given)  # type: ignore[arg-type]
     warn_of_errors(workspace, name)

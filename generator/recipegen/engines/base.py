@@ -78,6 +78,10 @@ class EngineAdapter(ABC):
         """The value of a flag with what the engine must be told beside it: nothing, for most."""
         return value
 
+    def on_nodes(self, spec: Spec, variant: str, command: Command) -> Command:
+        """The command as the first of several machines runs it; the same for one machine."""
+        return command
+
     def value(self, key: str, arg: Arg) -> list[Arg]:
         """A flag and its one value, as two words: the engine takes the second whatever it looks like."""
         return [(flag_word(key),), arg]
@@ -98,7 +102,7 @@ class EngineAdapter(ABC):
         argv = self.head(spec, chosen.model, places[chosen.model])
         for _, words in self.flags(spec, variant, knobs):
             argv += words
-        return Command(tuple(argv), dict(chosen.env), knobs)
+        return self.on_nodes(spec, variant, Command(tuple(argv), dict(chosen.env), knobs))
 
     def flags(self, spec: Spec, variant: str, knobs: dict[str, str]) -> Iterator[tuple[str, list[Arg]]]:
         """Each flag of a variant and its words, in the order of the recipe.

@@ -8,8 +8,11 @@ from typing import Any
 
 from recipegen.quoting import Arg, Part, Var, compact_json, put_in
 from recipegen.spec.model import MODEL_REFERENCE
+from recipegen.spec.topology import NONE
 
-HOST_KNOBS = ("MODELS_DIR", "HOST", "PORT", "BASE_URL")
+NODE_KNOBS = ("NODE_RANK", "MASTER_ADDR", "HOST_IP", "MASTER_PORT", "RAY_PORT", "FABRIC_IFACE", "FABRIC_HCA")
+"""Knobs that a node of several has: which it is, where the first one and it itself are, what joins them."""
+HOST_KNOBS = ("MODELS_DIR", "HOST", "PORT", "BASE_URL", *NODE_KNOBS)
 """Knobs whose values say where something lies on one host: no part of what was measured."""
 KNOBS = frozenset(
     [
@@ -32,6 +35,21 @@ KNOBS = frozenset(
 
 
 @dataclass(frozen=True)
+class NodeVariable:
+    """A variable of a node's environment that follows from a knob.
+
+    Attributes:
+        value: with knobs in it.
+        knob: the variable is set unless this knob is NONE; with `without`, only if it is. None: always.
+    """
+
+    name: str
+    value: Arg
+    knob: str | None = None
+    without: bool = False
+
+
+@dataclass(frozen=True)
 class Command:
     """What to run. The launch scripts are a printed form of it; the driver runs it as it is.
 
@@ -40,12 +58,14 @@ class Command:
         env: environment variables to set.
         knobs: the variables that stand in argv, with the recipe's own values.
         optional: further arguments that are there only while a knob is not empty.
+        node_env: variables that follow from knobs, on a node of several.
     """
 
     argv: tuple[Arg, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     knobs: Mapping[str, str] = field(default_factory=dict)
     optional: tuple[tuple[str, tuple[Arg, ...]], ...] = ()
+    node_env: tuple[NodeVariable, ...] = ()
 
     def words(self, **knobs: str) -> list[str]:
         """The arguments as a process gets them, knobs put in.
@@ -58,6 +78,15 @@ class Command:
             raise TypeError(f"no such knob: {', '.join(unknown)}")
         values = {**self.knobs, **knobs}
         return [put_in(arg, values) for arg in self._present(values)]
+
+    def environment(self, **knobs: str) -> dict[str, str]:
+        """The variables to set, those that follow from knobs among them."""
+        values = {**self.knobs, **knobs}
+        found = dict(self.env)
+        for variable in self.node_env:
+            if variable.knob is None or (values[variable.knob] == NONE) is variable.without:
+                found.setdefault(variable.name, put_in(variable.value, values))
+        return found
 
     def recorded(self, **knobs: str) -> list[str]:
         """The arguments for a record: what belongs to one host (HOST_KNOBS) named, all else as it ran."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from recipegen.quoting import Arg, Var, literal
 from recipegen.spec.completed import Spec
 from recipegen.spec.model import Volume
+from recipegen.spec.topology import NONE
 
 RECIPE_PATH = "/recipe"
 """Where the kit's scripts lie in the image."""
 
+RDMA_DEVICES = "/dev/infiniband"
+"""Where Linux has RDMA adapters."""
 COMPILE_CACHES = {"vllm": "/root/.cache/vllm", "llama.cpp": "/root/.cache/llama.cpp"}
 
 
@@ -30,6 +34,7 @@ class Container:
     Attributes:
         env: what only the container needs; the launch script sets the rest.
         mounts: the models' folder first.
+        devices: of the host.
     """
 
     image: str
@@ -41,6 +46,7 @@ class Container:
     ulimits: dict[str, int]
     env: dict[str, str]
     mounts: tuple[Mount, ...]
+    devices: tuple[str, ...] = ()
 
 
 def container(spec: Spec) -> Container:
@@ -64,6 +70,7 @@ def container(spec: Spec) -> Container:
         # published on the host's loopback only.
         env={"HOST": "127.0.0.1" if run.network == "host" else "0.0.0.0"},  # noqa: S104
         mounts=tuple(mounts),
+        devices=(RDMA_DEVICES,) if spec.cluster and spec.cluster.hca != NONE else (),
     )
 
 
@@ -83,6 +90,25 @@ def launch_words(script: str) -> list[str]:
 def docker_run(spec: Spec, variant: str) -> list[Arg]:
     """`docker run` for one variant, as a person types it in the recipe folder."""
     options = container(spec)
+    argv = [*_docker_options(spec, options), *literal(options.image)]
+    if variant != spec.headline:
+        argv += literal(*launch_words(spec.variants[variant].script))
+    return argv
+
+
+def node_run(spec: Spec, knobs: Iterable[str]) -> list[Arg]:
+    """`docker run` for one node of several, up to the image, without devices, which not every node has.
+
+    Args:
+        knobs: the variables that say which node it is; they are passed on.
+    """
+    argv = _docker_options(spec, replace(container(spec), devices=()))
+    for knob in knobs:
+        argv += [*literal("--env"), (f"{knob}=", Var(knob))]
+    return argv
+
+
+def _docker_options(spec: Spec, options: Container) -> list[Arg]:
     argv = literal("docker", "run", "--detach", "--name", spec.name)
     if options.gpus:
         argv += literal("--gpus", "all")
@@ -96,11 +122,10 @@ def docker_run(spec: Spec, variant: str) -> list[Arg]:
         argv += literal("--shm-size", options.shm_size)
     for name, limit in options.ulimits.items():
         argv += literal("--ulimit", f"{name}={limit}")
+    for device in options.devices:
+        argv += literal("--device", device)
     for name, value in options.env.items():
         argv += literal("--env", f"{name}={value}")
     for mount in options.mounts:
         argv += [*literal("--volume"), (*mount.source, f":{mount.target}{':ro' if mount.read_only else ''}")]
-    argv += literal(options.image)
-    if variant != spec.headline:
-        argv += literal(*launch_words(spec.variants[variant].script))
     return argv

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from recipegen.engines.base import AUTOREGRESSIVE, EngineAdapter, flag_word
-from recipegen.engines.command import is_model_reference
+from recipegen.engines.command import Command, is_model_reference
 from recipegen.engines.known import known_versions, load_known
+from recipegen.engines.nodes import head_of_nodes
 from recipegen.engines.normal import merged_flags
 from recipegen.quoting import Arg, Var, literal
 from recipegen.spec.completed import Spec
@@ -83,6 +84,9 @@ class Vllm(EngineAdapter):
             if spec.run.models == "hf-cache" and revision and "revision" not in value:
                 return {**value, "revision": revision}
         return value
+
+    def on_nodes(self, spec: Spec, variant: str, command: Command) -> Command:
+        return head_of_nodes(spec, variant, command)
 
     def switch_off(self, key: str) -> str:
         return f"--no-{key.lstrip('-')}"

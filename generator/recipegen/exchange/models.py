@@ -10,7 +10,8 @@ from typing import Any
 from recipegen.exchange.report import Report, one_line, shown
 from recipegen.exchange.source import Source
 from recipegen.spec.completed import MAIN_MODEL
-from recipegen.spec.model import HF_ID, MODEL_REFERENCE
+from recipegen.spec.model import MODEL_REFERENCE
+from recipegen.spec.types import HF_ID
 
 _QUANT = re.compile(
     r"NVFP4|MXFP4|MXFP8|W4A4|W4A16|W8A8|FP8|INT4|INT8|AWQ|GPTQ|AutoRound|EXL3|BF16|FP16"

@@ -18,7 +18,8 @@ from recipegen.exchange.source import Source
 from recipegen.exchange.words import Word
 from recipegen.load.yamldoc import Path_
 from recipegen.results.scrub import hide_secrets
-from recipegen.spec.model import SLUG, Recipe
+from recipegen.spec.model import Recipe
+from recipegen.spec.types import SLUG
 
 SPARK = "dgx-spark"
 AR = "ar"

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from recipegen.errors import EnvironmentLacks, RecipegenError
 from recipegen.quoting import comment_text
-from recipegen.spec.model import HF_ID
+from recipegen.spec.types import HF_ID
 from recipegen.web import Answer, BadAnswer, TooLarge, Unreachable, ask
 
 INFO_LIMIT = 16 << 20

@@ -14,7 +14,7 @@ from recipegen.hub.client import Described, describe, small_file
 from recipegen.hub.gguf import GgufSet, gguf_sets
 from recipegen.hub.quantization import Quantization, quantization, text_part
 from recipegen.quoting import comment_text
-from recipegen.spec.model import HF_ID
+from recipegen.spec.types import HF_ID
 
 CONFIG_LIMIT = 4 << 20
 """Bytes; a config.json of more than 4 MiB is no config. ModelOpt's list of excluded layers takes some hundred kB."""

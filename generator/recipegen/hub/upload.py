@@ -14,7 +14,7 @@ from recipegen.hub.scan import Scanned, scan
 from recipegen.hub.selection import Item
 from recipegen.quoting import comment_text
 from recipegen.results.scrub import HIDDEN, identity_here
-from recipegen.spec.model import HF_ID
+from recipegen.spec.types import HF_ID
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

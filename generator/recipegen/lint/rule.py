@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recipegen.lint.predicate import OPERATORS
-from recipegen.spec.model import Line, Prose, RuleId
+from recipegen.spec.model import RuleId
+from recipegen.spec.types import Line, Prose
 
 RULES = Path(__file__).parent / "rules"
 DOCUMENTS = RULES / "documents.yaml"

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 
 from recipegen.engines import engine
 from recipegen.engines.base import flag_key, flag_word, used_models
+from recipegen.engines.command import NODE_KNOBS
+from recipegen.engines.container import node_run
+from recipegen.engines.ranks import variant_ranks
 from recipegen.quoting import Arg, Var, symbolic
 from recipegen.spec.completed import MAIN_MODEL, Spec
 from recipegen.spec.model import Published
+
+REQUIRED = ("NODE_RANK", "MASTER_ADDR", "HOST_IP")
+"""Knobs of a node of several that have no value of their own."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +145,43 @@ def model_rows(spec: Spec) -> list[ModelRow]:
         label = "main" if key == MAIN_MODEL else key
         rows.append(ModelRow(label, source, url, str(model.folder), size, used, remarks))
     return rows
+
+
+def spread(spec: Spec) -> str:
+    """How the headline variant lies over the machines, in words."""
+    assert spec.cluster is not None, "only a cluster is spread"
+    ranks = variant_ranks(spec, spec.headline)
+    sizes = {"tensor": ranks.tensor, "pipeline": ranks.pipeline, "data": ranks.data}
+    split = ", ".join(f"{name} parallelism of {size}" for name, size in sizes.items() if size > 1)
+    how = {"mp": "vLLM's own multi-node mode", "ray": "Ray"}
+    words = (
+        f"{spec.cluster.nodes} machines, {split}{', expert parallelism' if ranks.expert else ''}; {how[ranks.executor]}"
+    )
+    measured = spec.cluster.measured_with
+    return f"{words}. The figures were made with {how[measured]}." if measured else words
+
+
+def cluster_script(spec: Spec) -> dict[str, object]:
+    """What the script of a cluster is rendered from: `docker run` of one node, scripts, models, ports by variant."""
+    assert spec.cluster is not None, "only a cluster has such a script"
+    adapter = engine(spec.engine.name)
+    commands = {name: adapter.command(spec, name) for name in spec.startable}
+    passed = [k for k in commands[spec.headline].knobs if k in NODE_KNOBS and k not in ("MASTER_PORT", "RAY_PORT")]
+    folders = {
+        name: [str(spec.models[key].folder) for key in used_models(spec, name)]
+        if spec.run.models == "folders"
+        else [f"hub/models--{(spec.models[key].hf_id or '').replace('/', '--')}" for key in used_models(spec, name)]
+        for name in spec.startable
+    }
+    run = node_run(spec, passed)
+    return {
+        "run": run,
+        "home_in_run": any(part == Var("HOME") for arg in run for part in arg),
+        "passed": passed,
+        "ports": {name: "MASTER_PORT" if "MASTER_PORT" in c.knobs else "RAY_PORT" for name, c in commands.items()},
+        "folders": folders,
+        "further": sorted({k for c in commands.values() for k in c.knobs} - {*passed, "MODELS_DIR", "HOST", "PORT"}),
+    }
 
 
 def published_rows(spec: Spec) -> list[Published]:

@@ -14,6 +14,7 @@ from recipegen.engines import engine
 from recipegen.engines.base import used_models
 from recipegen.engines.benchy import SERIES_TOKENS, bench_command, think_kwargs
 from recipegen.engines.container import RECIPE_PATH, container, docker_run
+from recipegen.engines.nodes import node_commands
 from recipegen.render import context
 from recipegen.render.patches import Patch, find_patches
 from recipegen.render.templates import Templates
@@ -93,11 +94,9 @@ def _add_image(spec: Spec, add: _Add) -> None:
     )
     add(".dockerignore", "kit/dockerignore.j2")
     command = engine(spec.engine.name).command(spec, spec.headline)
-    add(
-        "compose.yaml",
-        "kit/compose.yaml.j2",
-        knobs=[k for k in command.knobs if k not in ("MODELS_DIR", "HOST", "PORT")],
-    )
+    passed = [k for k in command.knobs if k not in ("MODELS_DIR", "HOST", "PORT")]
+    needed = [k for k in passed if k in context.REQUIRED]
+    add("compose.yaml", "kit/compose.yaml.j2", knobs=[k for k in passed if k not in needed], needed=needed)
     if spec.image.mode == "wheels":
         add(
             "scripts/fetch_wheels.sh",
@@ -115,27 +114,30 @@ def _add_readme(spec: Spec, add: _Add, template: str) -> None:
         models=context.model_rows(spec),
         published=context.published_rows(spec),
         docker_run=docker_run(spec, spec.headline),
+        spread=context.spread(spec) if spec.cluster else "",
         made=any(model.hf_id is None for model in spec.models.values()),
     )
 
 
 def _add_servers(spec: Spec, add: _Add) -> None:
     adapter = engine(spec.engine.name)
-    for name, variant in spec.variants.items():
+    for name, variant in spec.startable.items():
         command = adapter.command(spec, name)
-        add(
-            f"scripts/{variant.script}",
-            "kit/scripts/launch_server.sh.j2",
-            _SCRIPT,
-            variant=variant,
-            command=command,
-        )
+        if spec.cluster is None:
+            more: dict[str, object] = {"command": command}
+            template = "launch_server.sh.j2"
+        else:
+            more = {"nodes": node_commands(spec, name, command), "required": context.REQUIRED}
+            template = "launch_node.sh.j2"
+        add(f"scripts/{variant.script}", f"kit/scripts/{template}", _SCRIPT, variant=variant, **more)
+    if spec.cluster is not None:
+        add("scripts/cluster.sh", "kit/scripts/cluster.sh.j2", _SCRIPT, **context.cluster_script(spec))
     add("scripts/wait_for_server.sh", "kit/scripts/wait_for_server.sh.j2", _SCRIPT, adapter=adapter)
     add(
         "scripts/download_models.sh",
         "kit/scripts/download_models.sh.j2",
         _SCRIPT,
-        used={name: used_models(spec, name) for name in spec.variants},
+        used={name: used_models(spec, name) for name in spec.startable},
         default_variants=list(dict.fromkeys([spec.headline, spec.baseline or spec.headline])),
         made=any(model.hf_id is None for model in spec.models.values()),
         fetched=any(model.hf_id for model in spec.models.values()),

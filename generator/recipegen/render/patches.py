@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recipegen.errors import RecipegenError, Where
-from recipegen.spec.model import Line, Prose, Url
+from recipegen.spec.types import Line, Prose, Url
 
 META = "meta.yaml"
 APPLY = "apply.py"

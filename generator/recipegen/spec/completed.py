@@ -22,6 +22,7 @@ from recipegen.spec.model import (
     Thinking,
     Volume,
 )
+from recipegen.spec.topology import Fabric, ResolvedCluster
 
 MAIN_MODEL = "model"
 """Key of the recipe's main model among the completed models."""
@@ -43,6 +44,7 @@ class HardwareProfile(_Completed):
         bandwidth_gb_s: peak memory bandwidth of one node, GB/s.
         nodes: how many of these machines work together.
         interconnect: what joins the nodes; None for a single one.
+        fabric: names and speed of what joins them; None where it is not known.
         note: what else to know, in words.
     """
 
@@ -56,6 +58,7 @@ class HardwareProfile(_Completed):
     bandwidth_gb_s: float | None = None
     nodes: int = Field(default=1, ge=1)
     interconnect: str | None = None
+    fabric: Fabric | None = None
     note: str | None = None
     source: str
 
@@ -103,6 +106,7 @@ class ResolvedVariant(_Completed):
         method: speculative method as the table names it; AR without one.
         model: key of the served model.
         flags: engine flags by long name, in the order of the recipe.
+        refused: why nobody should start it; None for all others.
     """
 
     name: str
@@ -115,6 +119,7 @@ class ResolvedVariant(_Completed):
     notes: str | None
     measure: bool
     silenced: dict[str, str]
+    refused: str | None = None
 
 
 class ResolvedRun(Run):
@@ -176,6 +181,7 @@ class Spec(_Completed):
     headline: str
     baseline: str | None
     variants: dict[str, ResolvedVariant]
+    cluster: ResolvedCluster | None = None
     run: ResolvedRun
     bench: ResolvedBench
     healthy_log: tuple[str, ...]
@@ -189,12 +195,13 @@ class Spec(_Completed):
         """Identity of what is built and measured. Prose, credit, status and figures of others are no part of it."""
         prose = {"title", "status", "license", "authors", "references", "description"}
         prose |= {"healthy_log", "pitfalls", "published", "missing", "silenced"}
-        hardware_prose = {"label", "source", "note", "sm", "interconnect"}
+        prose.add("cluster")  # ports and interfaces are the host's; ranks and executor stand in the flags
+        hardware_prose = {"label", "source", "note", "sm", "interconnect", "fabric"}
         if self.hardware.nodes == 1:  # a single machine keeps the identity it had before clusters were known
             hardware_prose.add("nodes")
         inner = {
             "models": {"__all__": {"notes", "license", "size_gb"}},
-            "variants": {"__all__": {"title", "notes", "measure", "silenced"}},
+            "variants": {"__all__": {"title", "notes", "measure", "silenced", "refused"}},
             "engine": {"notes"},
             "bench": {"profiles", "quality"},
             "hardware": hardware_prose,
@@ -223,6 +230,11 @@ class Spec(_Completed):
             if cell.id == cell_id:
                 return cell
         raise KeyError(cell_id)
+
+    @property
+    def startable(self) -> dict[str, ResolvedVariant]:
+        """The variants that may be started: all but the refused ones."""
+        return {name: variant for name, variant in self.variants.items() if variant.refused is None}
 
     @property
     def main_model(self) -> Model:

@@ -3,19 +3,38 @@ or of a machine are put in by `recipegen.complete`."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    field_validator,
-    model_validator,
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from recipegen.spec.topology import Cluster
+from recipegen.spec.types import (
+    ArchList,
+    CmakeArg,
+    ContainerPath,
+    EnvName,
+    FlagName,
+    HfId,
+    HostPath,
+    ImageLine,
+    ImageRef,
+    Line,
+    Package,
+    PathPart,
+    Prose,
+    PythonPackage,
+    RelPath,
+    Requirement,
+    Revision,
+    ServedName,
+    Sha256,
+    Size,
+    Slug,
+    Strict,
+    Url,
+    Value,
+    Version,
+    matching,
 )
 
 SCHEMA = "recipegen/v1"
@@ -28,133 +47,11 @@ EngineName = Literal["vllm", "llama.cpp", "atlas", "other"]
 """`other`: an engine that recipegen cannot start; such a recipe is a record of what others did."""
 
 
-def _no_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("holds a NUL character, which no process argument can carry")
-    return value
-
-
-def _one_line(value: str) -> str:
-    if value.isprintable():
-        return value
-    for char in value:
-        if unicodedata.category(char) in ("Cc", "Zl", "Zp"):
-            raise ValueError(f"must be one line of text, but holds the control character {char!r}")
-    return value
-
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Unicode's category Cc without tab and newline."""
-
-
-def _prose(value: str) -> str:
-    control = _CONTROL.search(value)
-    if control:
-        raise ValueError(f"holds the control character {control[0]!r}")
-    return value
-
-
-def _matching(pattern: str, rule: str, longest: int = 500) -> AfterValidator:
-    compiled = re.compile(pattern)
-
-    def check(value: str) -> str:
-        if len(value) > longest:  # first: some patterns take their time over a long text
-            raise ValueError(f"is longer than {longest} characters")
-        if not compiled.fullmatch(value):
-            raise ValueError(rule)
-        return value
-
-    return AfterValidator(check)
-
-
-SLUG = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
-"""Safe as a folder, as a Docker repository name and as an image tag."""
-
-Line = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_one_line)]
-ServedName = Annotated[Line, _matching(r"[^-].*", "cannot begin with a dash: programs would take it for a flag")]
-ImageLine = Annotated[
-    Line,
-    # Docker reads "a\\" as it should; hadolint takes the quote for an escaped one.
-    _matching(r'(?:[^\\]|\\(?!"|\Z))*', "goes into the Dockerfile: no backslash before a quote or at the end"),
-]
-CmakeArg = Annotated[
-    Line, _matching(r"-[ -~]+", "is not an argument of CMake in ASCII, as in -DGGML_CUDA_FA_ALL_QUANTS=ON")
-]
-Prose = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_prose)]
-Value = Annotated[str, AfterValidator(_no_nul)]
-Slug = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=63),
-    _matching(
-        SLUG,
-        "must be lower-case letters, digits and single . _ - between them: it names a folder and an image",
-    ),
-]
-EnvName = Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of an environment variable")]
-FlagName = Annotated[
-    str,
-    _matching(r"-{0,2}[A-Za-z0-9][A-Za-z0-9_.-]*", "is not a flag: letters, digits, - _ . only, as in max-model-len"),
-]
-HF_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
-"""OWNER/NAME on the Hugging Face hub."""
-HfId = Annotated[str, StringConstraints(max_length=256), _matching(HF_ID, "is not a Hugging Face id: OWNER/NAME")]
-Revision = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}", "is not a git revision")]
-PathPart = Annotated[
-    str,
-    _matching(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "must be one folder name: letters, digits and . _ + -", 255),
-]
-RelPath = Annotated[
-    str,
-    _matching(
-        r"(?!.*(?:^|/)\.\.?(?:/|$))[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*",
-        "must be a relative path of plain names, without ..",
-    ),
-]
-ImageRef = Annotated[
-    str,
-    StringConstraints(max_length=500),
-    _matching(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*", "is not an image reference, as in ghcr.io/owner/image:tag"),
-]
-Package = Annotated[str, _matching(r"[a-z0-9][a-z0-9+.-]+", "is not the name of a Debian package")]
-Requirement = Annotated[
-    str,
-    _matching(
-        r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[A-Za-z0-9,._-]+\])?\s*(?:(?:==|>=|<=|~=|!=|<|>)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*",
-        "is not a package requirement, as in transformers>=5.0.0",
-    ),
-]
-PythonPackage = Annotated[str, _matching(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", "is not a package name")]
-Url = Annotated[
-    str,
-    StringConstraints(max_length=2000),
-    _matching(r"https?://[^\s<>\"'\\`{}|^\x00-\x1f\x7f]+", "is not a web address (http or https)", 2000),
-]
-Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "is not a SHA-256: 64 lower-case hex digits")]
-ContainerPath = Annotated[
-    str, _matching(r"/[A-Za-z0-9._/+-]*", "must be an absolute path in the container, of plain names")
-]
-HostPath = Annotated[
-    str,
-    _matching(
-        r"(?:~/|\./|/)?[A-Za-z0-9_][A-Za-z0-9._/+-]*",
-        "must be a host path of plain names; ~/ and ./ may lead it",
-    ),
-]
-Size = Annotated[str, _matching(r"[0-9]+(?:\.[0-9]+)?[bkmg]?", "is not a size, as in 16g")]
-Version = Annotated[str, _matching(r"[0-9A-Za-z][0-9A-Za-z.+!_-]*", "is not a version")]
-ArchList = Annotated[
-    str,
-    _matching(
-        r"[0-9]+\.[0-9]+[af]?(?:\+PTX)?(?:[ ;][0-9]+\.[0-9]+[af]?(?:\+PTX)?)*",
-        "is not an arch list, as in 12.1a",
-    ),
-]
-
 MODEL_REFERENCE = "$model"
 """`{$model: KEY}` as a flag's value, or inside one, stands for the place of a declared model; `{$model: KEY, path: P}`
 for a file or folder in it."""
 RULE_ID = r"[A-Z][A-Z0-9_]{2,60}"
-RuleId = Annotated[str, _matching(RULE_ID, "is not the id of a lint rule, as in DFLASH_KV_FP8")]
+RuleId = Annotated[str, matching(RULE_ID, "is not the id of a lint rule, as in DFLASH_KV_FP8")]
 
 FlagValue = Annotated[
     bool | int | float | Value | list[JsonValue] | dict[str, JsonValue],
@@ -163,12 +60,6 @@ FlagValue = Annotated[
         "a mapping: JSON; {$model: KEY}: where a declared model lies"
     ),
 ]
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors, and nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Author(Strict):
@@ -190,7 +81,7 @@ class PypiModel(Strict):
 
     package: PathPart
     version: Version
-    module: Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of a Python module")]
+    module: Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of a Python module")]
     file: PathPart = Field(description="the file it writes")
     sha256: Sha256
 
@@ -230,7 +121,7 @@ class ImageCommon(Strict):
         description="requirement on Transformers; >=5.0.0 for vLLM by default, `none` to leave it alone",
     )
     arch_list: ArchList | None = Field(None, description="TORCH_CUDA_ARCH_LIST; from the hardware by default")
-    env: dict[EnvName, ImageLine] = {}
+    env: dict[EnvName, ImageLine] = Field({})
     apt: tuple[Package, ...] = Field((), description="further Debian packages")
     pip: tuple[Requirement, ...] = Field((), description="further Python packages")
     patches: tuple[Slug, ...] = Field((), description="ids under patches/")
@@ -296,8 +187,8 @@ class Engine(Strict):
 
     name: EngineName
     version: Line | None = Field(None, description="the version that the recipe was written for")
-    flags: dict[FlagName, FlagValue] = {}
-    env: dict[EnvName, Value] = {}
+    flags: dict[FlagName, FlagValue] = Field({})
+    env: dict[EnvName, Value] = Field({})
     notes: dict[FlagName, Prose] = Field(
         {}, description="why a flag (or an environment variable) is there, for the README"
     )
@@ -313,10 +204,13 @@ class Variant(Strict):
     model: Slug | None = Field(None, description="key of the model to serve instead of the main one")
     flags: dict[FlagName, FlagValue] = Field({}, description="flags added or replaced (whole values)")
     drop: tuple[FlagName, ...] = Field((), description="common flags that this variant leaves out")
-    env: dict[EnvName, Value] = {}
+    env: dict[EnvName, Value] = Field({})
     drop_env: tuple[EnvName, ...] = ()
     notes: Prose | None = None
     measure: bool = Field(True, description="false: rendered, but left out of `bench` unless named")
+    refused: Prose | None = Field(
+        None, description="why nobody should start it: it is shown, but has no script, and up and bench refuse it"
+    )
     silenced: dict[RuleId, Prose] = Field({}, description="lint rules that do not apply to this variant, with reasons")
 
 
@@ -337,13 +231,13 @@ class Run(Strict):
     )
     models_path: ContainerPath = "/models"
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
-    network: Literal["bridge", "host"] = "bridge"
+    network: Literal["bridge", "host"] = Field("bridge", description="host for several machines")
     gpus: Literal["all", "none"] | None = Field(None, description="from the hardware by default")
-    ipc: Literal["host", "private"] = "private"
+    ipc: Literal["host", "private"] = Field("private", description="host for several machines, unless said otherwise")
     shm_size: Size | None = None
     volumes: tuple[Volume, ...] = ()
     compile_cache: bool = Field(False, description="keep the engine's compile cache between containers")
-    ulimits: dict[Annotated[str, _matching(r"[a-z]+", "is not a ulimit")], int] = {}
+    ulimits: dict[Annotated[str, matching(r"[a-z]+", "is not a ulimit")], int] = Field({})
     ready_timeout_s: Annotated[int, Field(ge=1, le=86_400)] = 900
 
 
@@ -406,7 +300,7 @@ class Bench(Strict):
     corpora: dict[Slug, Corpus] | None = Field(None, description="prose and code by default")
     cells: tuple[Cell, ...] = Field((Cell(pp=2048, tg=128), Cell(pp=128, tg=128)), min_length=1)
     thinking: tuple[Thinking, ...] = Field(("default",), min_length=1)
-    thinking_kwarg: Annotated[str, _matching(r"[a-z_]+", "is not a template argument")] = "enable_thinking"
+    thinking_kwarg: Annotated[str, matching(r"[a-z_]+", "is not a template argument")] = "enable_thinking"
     headline: HeadlineCell | None = Field(None, description="the first cell on the first corpus by default")
     exact_tg: bool = Field(True, description="ask the server for exactly tg tokens")
     no_cache: bool = Field(True, description="every prompt unlike the others, and no prompt cache")
@@ -467,6 +361,7 @@ class Recipe(Strict):
     headline: Slug = Field(description="the variant that launch_server.sh starts")
     baseline: Slug | None = Field(None, description="the variant that others are compared with")
     variants: dict[Slug, Variant] = Field(min_length=1)
+    cluster: Cluster | None = Field(None, description="how several machines work together")
     run: Run = Run()
     bench: Bench = Bench()
     healthy_log: tuple[Line, ...] = Field((), description="lines of the server log that show that it works")
