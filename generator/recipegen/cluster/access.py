@@ -30,7 +30,9 @@ SSH_OPTIONS = (
 SSH_FAILED = 255
 """ssh's exit code when ssh itself failed (ssh(1)); every other one is the command's."""
 
-_NO_ANSWER = re.compile(r"timed out|timeout|No route to host|Connection refused|unreachable|not responding|reset by", re.I)
+_NO_ANSWER = re.compile(
+    r"timed out|timeout|No route to host|Connection refused|unreachable|not responding|reset by", re.I
+)
 
 
 def ssh(target: str, command: str, *options: str) -> list[str]:
@@ -82,9 +84,16 @@ def ssh_fault(node: Node, stderr: str) -> Fault:
     target = node.ssh or node.over_fabric
     said = proc.redact(" ".join(stderr.split()))[-300:]
     if "Permission denied" in stderr or "Too many authentication failures" in stderr:
-        wants = "asks for a password" if "password" in stderr or "keyboard-interactive" in stderr else "takes no key of yours"
+        wants = (
+            "asks for a password"
+            if "password" in stderr or "keyboard-interactive" in stderr
+            else "takes no key of yours"
+        )
         return Fault(
-            node.name, "reach", f"ssh {target} {wants}, and nobody is there to answer", f"once, by hand: ssh-copy-id {target}"
+            node.name,
+            "reach",
+            f"ssh {target} {wants}, and nobody is there to answer",
+            f"once, by hand: ssh-copy-id {target}",
         )
     if "Host key verification failed" in stderr or "HOST IDENTIFICATION HAS CHANGED" in stderr:
         return Fault(

@@ -92,9 +92,7 @@ def distribute(
     return sent
 
 
-def _send(
-    source: Node | None, image: str, image_id: str, say: Callable[[str], None], pack: bool, target: Node
-) -> Sent:
+def _send(source: Node | None, image: str, image_id: str, say: Callable[[str], None], pack: bool, target: Node) -> Sent:
     by = source.name if source else "here"
     say(f"{target.name}: gets the image {image} from {by}")
     began = time.monotonic()
@@ -156,7 +154,9 @@ def _require(node: Node, image: str, image_id: str, error: str | None) -> None:
             f"it arrived as {found[:19]} instead of {image_id[:19]}: do both daemons keep images in the same way "
             "(docker info, storage driver)?"
         )
-    raise NodesLack([Fault(node.name, "image", f"did not get the image {image}: {error}", "space? there: docker system df")])
+    raise NodesLack(
+        [Fault(node.name, "image", f"did not get the image {image}: {error}", "space? there: docker system df")]
+    )
 
 
 def load_file(nodes: Sequence[Node], file: Path, image: str, say: Callable[[str], None]) -> str:
@@ -179,12 +179,17 @@ def load_file(nodes: Sequence[Node], file: Path, image: str, say: Callable[[str]
         found = _id_on(image, node)
         if error or found is None:
             cause = error or f"{file.name} holds no image {image}"
-            raise NodesLack([Fault(node.name, "image", f"did not take the image: {cause}", "docker load -i FILE shows it")])
+            raise NodesLack(
+                [Fault(node.name, "image", f"did not take the image: {cause}", "docker load -i FILE shows it")]
+            )
         return found
 
     ids = on_all(nodes, load)
     if len(set(ids)) > 1:
         raise NodesLack(
-            [Fault(node.name, "image", f"holds {one[:19]} afterwards", "") for node, one in zip(nodes, ids, strict=True)]
+            [
+                Fault(node.name, "image", f"holds {one[:19]} afterwards", "")
+                for node, one in zip(nodes, ids, strict=True)
+            ]
         )
     return ids[0]

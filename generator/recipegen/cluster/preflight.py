@@ -1,5 +1,5 @@
-"""Whether all nodes can serve a recipe together, before anything is started. Owns the checks and their words; what nodes
-say of themselves is `probe`'s.
+"""Whether all nodes can serve a recipe together, before anything is started. Owns the checks and their words; what
+nodes say of themselves is `probe`'s.
 
 Every check is a function of facts. All faults of all nodes are told at once, each with its node, its cause, a remedy.
 """
@@ -113,7 +113,10 @@ def _fabric(one: NodeFacts, needs: Needs) -> Iterator[Fault]:
         if link.state is None:
             others = ", ".join(other for other in one.interfaces if other != "lo") or "none"
             yield Fault(
-                node.name, "fabric", f"it has no interface {name}", f"there are: {others}; correct it in the cluster file"
+                node.name,
+                "fabric",
+                f"it has no interface {name}",
+                f"there are: {others}; correct it in the cluster file",
             )
         elif link.state not in _UP:
             yield Fault(
@@ -256,18 +259,22 @@ def _state(found: ModelOn) -> str:
 def _absent(node: Node, key: str, found: ModelOn, needs: Needs, *, somewhere: bool) -> Fault:
     fetch = f"recipegen cluster distribute {needs.recipe} --models copies it" if somewhere else "download it there"
     return Fault(
-        node.name, "model", f"the model {key} is not at {found.place}", f"{fetch}; the cluster file says where models lie"
+        node.name,
+        "model",
+        f"the model {key} is not at {found.place}",
+        f"{fetch}; the cluster file says where models lie",
     )
 
 
-def _wrong_model(
-    node: Node, key: str, found: ModelOn, good: ModelOn, model: Model, needs: Needs
-) -> Iterator[Fault]:
+def _wrong_model(node: Node, key: str, found: ModelOn, good: ModelOn, model: Model, needs: Needs) -> Iterator[Fault]:
     copy = f"recipegen cluster distribute {needs.recipe} --models brings it in line, or download it there again"
     name = found.revisions[0] if found.revisions else None
     if model.revision and name and name != model.revision:
         yield Fault(
-            node.name, "model", f"the model {key} is revision {name[:12]}, the recipe asks for {model.revision[:12]}", copy
+            node.name,
+            "model",
+            f"the model {key} is revision {name[:12]}, the recipe asks for {model.revision[:12]}",
+            copy,
         )
     elif name and good.revisions and name != good.revisions[0]:
         yield Fault(

@@ -82,8 +82,10 @@ class NodeFacts:
         listening: ports that something listens on.
         interfaces: names of all its interfaces.
         adapters: state of each of its RDMA adapters' ports, by name.
-        host: texts of HOST_FILES, `kernel`, `arch`, `gpus` (nvidia-smi's table) and `smi` (its page).
+        host: texts of HOST_FILES, `hostname`, `kernel`, `arch`, and of nvidia-smi `gpus`
+            (its table) and `smi` (its page), where there is one.
         tools: those of rsync and zstd that are there.
+        home: home folder of the account there.
     """
 
     node: Node
@@ -101,6 +103,7 @@ class NodeFacts:
     models: Mapping[str, ModelOn]
     host: Mapping[str, str] = field(repr=False)
     tools: frozenset[str] = frozenset()
+    home: str = ""
 
     @property
     def memory_available(self) -> int | None:
@@ -143,15 +146,15 @@ def script(node: Node, image: str, models: Mapping[str, Places]) -> str:
     """What runs on the node: POSIX shell, each answer under a line of its own."""
     link = f"/sys/class/net/{node.interface}"
     gpus = f"nvidia-smi --query-gpu={GPU_QUESTION} --format=csv,noheader"
-    asked = "{{.Id}} {{.Size}} {{index .Config.Labels \"org.recipegen.kit-sha256\"}}"
+    asked = '{{.Id}} {{.Size}} {{index .Config.Labels "org.recipegen.kit-sha256"}}'
     lines = [
-        "export LC_ALL=C PATH=\"$PATH:/usr/sbin:/sbin\"",
+        'export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"',
         "exec 2>/dev/null",
         f"say() {{ printf '\\n{_MARK}%s\\n' \"$*\"; }}",
         "say clock; date +%s.%N",
         *([f"export DOCKER_HOST={shell_word(node.docker)}"] if node.docker else []),
         "say docker; docker version --format '{{.Server.Version}}' 2>&1 || echo '!'",
-        "say docker-address; [ -z \"${DOCKER_HOST:-}\" ] || printf '%s\\n' \"$DOCKER_HOST\"",
+        'say docker-address; [ -z "${DOCKER_HOST:-}" ] || printf \'%s\\n\' "$DOCKER_HOST"',
         "[ -n \"${DOCKER_HOST:-}\" ] || docker context inspect --format '{{.Endpoints.docker.Host}}'",
         f"say image; docker image inspect --format {shell_word(asked)} -- {shell_word(image)}",
         "say interfaces; ls /sys/class/net",
@@ -163,14 +166,15 @@ def script(node: Node, image: str, models: Mapping[str, Places]) -> str:
             if node.interface != NONE
             else []
         ),
-        "for port in /sys/class/infiniband/*/ports/*; do [ ! -e \"$port/state\" ] || {",
-        "  name=${port#/sys/class/infiniband/}; say hca \"${name%%/*}\"; cat \"$port/state\"; }; done",
+        'for port in /sys/class/infiniband/*/ports/*; do [ ! -e "$port/state" ] || {',
+        '  name=${port#/sys/class/infiniband/}; say hca "${name%%/*}"; cat "$port/state"; }; done',
         "say tcp; cat /proc/net/tcp /proc/net/tcp6",
         "say kernel; uname -r",
         "say arch; uname -m",
         *(f"say host {name}; cat {path}" for name, path in HOST_FILES.items()),
-        f"say gpus; {gpus}",
-        "say smi; nvidia-smi",
+        f"! command -v nvidia-smi >/dev/null || {{ say gpus; {gpus}; say smi; nvidia-smi; }}",
+        "say home; printf '%s\\n' \"$HOME\"",
+        "say hostname; uname -n",
         "say tools; command -v rsync; command -v zstd",
         *(line for key, places in models.items() for line in _model_lines(key, places)),
         "say end; date +%s.%N",
@@ -212,7 +216,8 @@ def parse(node: Node, text: str, models: Mapping[str, Places], before: float, af
         if key.startswith("hca "):
             adapters[key[4:]] = tuple(value.split("\n"))
     host = {name: answers.get(f"host {name}", "") for name in HOST_FILES}
-    host |= {name: answers.get(name, "") for name in ("kernel", "arch", "gpus", "smi")}
+    host |= {name: answers.get(name, "") for name in ("kernel", "arch", "hostname")}
+    host |= {name: answers[name] for name in ("gpus", "smi") if name in answers}
     return NodeFacts(
         node=node,
         clock_offset_s=_offset(answers, before, after),
@@ -229,6 +234,7 @@ def parse(node: Node, text: str, models: Mapping[str, Places], before: float, af
         models={key: _model(answers, key, places) for key, places in models.items()},
         host=host,
         tools=frozenset(line.rpartition("/")[2] for line in answers.get("tools", "").split()),
+        home=answers.get("home", ""),
     )
 
 
@@ -242,7 +248,7 @@ def _offset(answers: Mapping[str, str], before: float, after: float) -> float:
 
 
 def _link(answers: Mapping[str, str]) -> Link:
-    state, mtu, speed = (answers.get("link", "").split("\n") + ["", "", ""])[:3]
+    state, mtu, speed = [*answers.get("link", "").split("\n"), "", "", ""][:3]
     rate = int(speed) if speed.isdigit() else -1  # the kernel says -1, or an error, where it does not know
     addresses = re.findall(r"\binet6? ([0-9a-fA-F.:]+)", answers.get("addresses", ""))
     return Link(state or None, rate if rate > 0 else None, int(mtu) if mtu.isdigit() else None, tuple(addresses))

@@ -87,7 +87,9 @@ class Tunnel:
             if not self.alive():
                 raise NodesLack([self._fault()])
             if time.monotonic() >= deadline:
-                raise NodesLack([Fault(self.node.name, "reach", "ssh carries nothing", f"by hand: ssh {self.node.ssh}")])
+                raise NodesLack(
+                    [Fault(self.node.name, "reach", "ssh carries nothing", f"by hand: ssh {self.node.ssh}")]
+                )
             time.sleep(_POLL_S)
 
     def _ready(self) -> bool:

@@ -107,6 +107,7 @@ class _Later(TypedDict, total=False):
     resumed: list[str]
     quality: dict[str, Any] | None
     verified: dict[str, Any] | None
+    nodes: dict[str, Any] | None
 
 
 class RunRecord(_Later):
@@ -455,6 +456,9 @@ def _faults(record: dict[str, Any]) -> Iterator[str]:
     verified = record.get("verified")
     if verified is not None and not (_texts(verified, "file", "sha256") and _NAME.fullmatch(verified["file"])):
         yield "verified is wrong"
+    nodes = record.get("nodes")
+    if nodes is not None and not (isinstance(nodes, dict) and type(nodes.get("count")) is int):
+        yield "nodes is wrong"
     quality = record.get("quality")
     if quality is not None:
         checks = quality.get("checks") if _texts(quality, "verdict") else None
