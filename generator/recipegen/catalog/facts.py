@@ -233,6 +233,7 @@ class ModelFacts(_Fact):
         arch_class: `architectures` of its config.json.
         params_b: all parameters, 10^9; active_b: those that one token uses.
         native_context: tokens without a change of the rope; max_context: with what its publisher documents.
+        attention_heads: heads of queries in an attention layer, which tensor parallelism splits.
         gated: the hub asks for a licence to be accepted.
         transformers: the least release that knows its model_type, as a specifier.
         hf_ids: further repositories of this model (quantized, GGUF) beside base_model and the checkpoints.
@@ -251,6 +252,7 @@ class ModelFacts(_Fact):
     max_context: Count | None = None
     vocab_size: Count | None = None
     hidden_size: Count | None = None
+    attention_heads: Count | None = None
     moe: Moe | None = None
     parsers: Parsers | None = None
     mtp: Mtp | None = None

@@ -36,6 +36,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "lock": ("lock", "Pin what moves under a recipe: images, models, packages, texts."),
     "doctor": ("doctor", "Look at this host before anything is built."),
     "fit": ("fit", "Estimate whether a recipe fits into its machine's memory, and how fast it can decode."),
+    "plan": ("plan", "Say what a recipe asks of its machines: what each node holds, what goes between them."),
     "schema": ("recipes", "Print the JSON Schema of recipe.yaml."),
     "render": ("kits", "Render the kits of recipes, or check that they are up to date."),
     "download": ("kits", "Fetch the models of a recipe."),

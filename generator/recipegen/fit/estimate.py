@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from recipegen.fit.decode import ceiling
 from recipegen.fit.limits import chooses_context, not_counted, refused
 from recipegen.fit.parts import GB, Estimate, Part, Range, Verdict
 from recipegen.fit.setup import GB10_BATCH_SINCE, HYBRID_PREFIX_SINCE, Assumed, Setup, read_setup
+from recipegen.fit.stages import kv_of_stage, of_fullest_stage
 from recipegen.fit.weights import weights
 from recipegen.spec.completed import Spec
 
@@ -183,12 +185,21 @@ def _shapes(setup: Setup, target: Shape, tp: int, kv_bytes: float) -> tuple[Shap
     return least, usual, most
 
 
+def _table_gb(setup: Setup, tp: int) -> float | None:
+    facts = setup.facts
+    return (
+        facts.vocab_size * facts.hidden_size * 2 / GB / tp if facts and facts.vocab_size and facts.hidden_size else None
+    )
+
+
 def _vllm(setup: Setup, asked: int | None) -> Estimate:
-    if (setup.number("pipeline-parallel-size") or 1) > 1:
-        raise _Unknown("layers split over nodes (pipeline-parallel-size) are not estimated")
     tp = int(setup.number("tensor-parallel-size") or 1)
-    memory, own = _needed(setup, tp)
+    stages = int(setup.number("pipeline-parallel-size") or 1)
+    memory, whole = _needed(setup, tp)
     assert setup.kv is not None
+    if stages > setup.kv.layers:
+        raise _Unknown(f"{setup.kv.layers} layers cannot be split over {stages} stages")
+    own, kv = of_fullest_stage(whole, setup.kv, stages, _table_gb(setup, tp)), kv_of_stage(setup.kv, stages)
     context, native = _context(setup, "max-model-len", asked)
     dtype = str(setup.flag("kv-cache-dtype") or "auto")
     kv_bytes = 2.0 if dtype == "auto" else _kv_bytes(dtype)
@@ -197,8 +208,8 @@ def _vllm(setup: Setup, asked: int | None) -> Estimate:
     )
     batch = int(setup.number("max-num-batched-tokens") or (_SMALL_GPU if small else _LARGE_GPU)[0])
     sequences = int(setup.number("max-num-seqs") or (_SMALL_GPU if small else _LARGE_GPU)[1])
-    target = shape_of(
-        setup.kv,
+    layout = functools.partial(
+        shape_of,
         key_bytes=kv_bytes,
         value_bytes=kv_bytes,
         state_bytes=_state_bytes(setup),
@@ -206,6 +217,7 @@ def _vllm(setup: Setup, asked: int | None) -> Estimate:
         tp=tp,
         lookahead=setup.lookahead,
     )
+    target = layout(kv)
     copies = 1 + setup.lookahead
     prefix = setup.flag("enable-prefix-caching")
     if prefix is None:
@@ -231,6 +243,8 @@ def _vllm(setup: Setup, asked: int | None) -> Estimate:
     used = sum((part.gb for part in parts), Range.exactly(0))
     util = setup.number("gpu-memory-utilization") or 0.9
     notes = list(setup.notes)
+    if stages > 1:
+        notes.append(f"{stages} stages of layers: the parts are those of the fullest one")
     if fixed is not None:
         pool = Range.exactly(fixed / GB)
         budget = memory - constants.OTHERS.value
@@ -263,7 +277,8 @@ def _vllm(setup: Setup, asked: int | None) -> Estimate:
         largest=caches.longest(pool, 1),
         largest_full=caches.longest(pool, sequences),
         native=native,
-        ceiling=ceiling(setup, own, target, tp, _depth(setup, asked, context)),
+        # One stream passes the stages one after the other, so that they read no faster than one would.
+        ceiling=ceiling(setup, whole, layout(setup.kv), tp, _depth(setup, asked, context)),
         notes=tuple(notes),
     )
 

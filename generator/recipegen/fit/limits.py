@@ -60,12 +60,16 @@ def refused(setup: Setup) -> str | None:
 
 def _ranks(setup: Setup) -> str | None:
     """Why the layers cannot be split as asked. Every machine of the catalog has one GPU."""
-    split, copies, nodes = (
-        int(setup.number(key) or 1) for key in ("tensor-parallel-size", "data-parallel-size", "nnodes")
+    split, stages, copies, nodes = (
+        int(setup.number(key) or 1)
+        for key in ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size", "nnodes")
     )
     if copies > 1:
         return "several copies of the model (data-parallel-size) are not estimated"
     machines = max(setup.spec.hardware.nodes, nodes)
+    if stages > 1 and split * stages > machines:
+        want = f"--tensor-parallel-size {split} and --pipeline-parallel-size {stages} want {split * stages} GPUs"
+        return f"{want}, and {setup.spec.hardware.id} has {machines}"
     if split > machines:
         return f"--tensor-parallel-size {split} wants {split} GPUs, and {setup.spec.hardware.id} has {machines}"
     heads = setup.kv.kv_heads if setup.kv else None

@@ -18,9 +18,11 @@ from recipegen.catalog.facts import ImageFacts, ModelFacts
 from recipegen.engines.base import flag_key
 from recipegen.engines.known import Known, is_version, known, newest
 from recipegen.engines.normal import merged_flags
+from recipegen.engines.ranks import variant_ranks
 from recipegen.load.yamldoc import Document, Path_
 from recipegen.spec.completed import MAIN_MODEL, ResolvedVariant, Spec
 from recipegen.spec.model import Model
+from recipegen.spec.topology import NONE
 from recipegen.spec.versions import lowest, parse_version, project
 
 SPECULATIVE = "speculative-config"
@@ -217,6 +219,12 @@ def _quantization_format(subject: Subject) -> str | None:
     return next((c.format for c in checkpoints if c.hf_id and c.hf_id.lower() == wanted), None)
 
 
+def _interface(subject: Subject) -> str | None:
+    """The interface between the nodes that the scripts set; None where they leave the choice to NCCL."""
+    cluster = subject.spec.cluster
+    return None if cluster is None or cluster.interface == NONE else cluster.interface
+
+
 def _arch(subject: Subject) -> str | None:
     return " ".join(subject.facts.arch) if subject.facts else None
 
@@ -243,6 +251,8 @@ _SINGLE: Mapping[str, Any] = {
     "hardware": lambda s: s.spec.hardware.id,
     "hardware.sm": lambda s: s.spec.hardware.sm,
     "nodes": lambda s: s.spec.hardware.nodes,
+    "executor": lambda s: variant_ranks(s.spec, s.variant.name).executor if s.spec.cluster else None,
+    "interface": _interface,
     "status": lambda s: s.spec.status,
     "baseline": lambda s: s.spec.baseline,
     "log": lambda s: s.log,
@@ -267,6 +277,7 @@ _PLACES: Mapping[str, Path_] = {
     "hardware": ("hardware",),
     "hardware.sm": ("hardware",),
     "nodes": ("hardware",),
+    "interface": ("hardware",),
     "status": ("status",),
     "baseline": ("baseline",),
     "image.arch_list": ("image", "arch_list"),

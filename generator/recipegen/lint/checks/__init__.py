@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from recipegen.lint.checks.drafters import drafter_of_another
 from recipegen.lint.checks.fit import memory_fits, native_context
 from recipegen.lint.checks.flags import flag_pairs, known_flags
+from recipegen.lint.checks.heads import heads_split
 from recipegen.lint.checks.images import other_engine_version
 from recipegen.lint.checks.patches import patch_ranges
 from recipegen.lint.checks.pins import moving_parts
@@ -26,4 +27,5 @@ PER_VARIANT: tuple[Callable[[Subject, Context], Iterator[Hit]], ...] = (
     drafter_of_another,
     memory_fits,
     native_context,
+    heads_split,
 )
