@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LABEL_RECIPE = "org.recipegen.server.recipe"
 LABEL_VARIANT = "org.recipegen.server.variant"
 LABEL_RUN = "org.recipegen.server.run"
+LABEL_RANK = "org.recipegen.server.rank"
+"""Of a server over several nodes: which of them the container belongs to."""
 
 BASE_LABEL = "org.opencontainers.image.base.name"
 """Where the OCI annotations say that an image names its base."""

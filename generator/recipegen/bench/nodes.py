@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 from recipegen.bench.guard import MemoryGuard, asked_of
 from recipegen.bench.host import Facts, facts_of_texts
 from recipegen.bench.host_sampler import memory_series, parse_memory
-from recipegen.cluster.nodes import NONE
 from recipegen.cluster.plan import is_loopback, model_fingerprint, rank_plans
 from recipegen.cluster.server import ClusterServer
+from recipegen.spec.topology import NONE
 
 if TYPE_CHECKING:
     from recipegen.bench.session import Request

@@ -46,7 +46,7 @@ def _id_on(image: str, node: Node) -> str | None:
 
 
 def _docker_host(node: Node) -> str:
-    return f"export DOCKER_HOST={shell_word(node.docker)}; " if node.docker else ""
+    return f"export DOCKER_HOST={shell_word(node.docker_host)}; " if node.docker_host else ""
 
 
 def distribute(

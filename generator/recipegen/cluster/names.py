@@ -22,7 +22,7 @@ def words_of(nodes: Sequence[Node], facts: Sequence[NodeFacts] = ()) -> dict[str
         for word in _names(node):
             found.setdefault(word, node.alias)
         for place, knob in ((node.models_dir, "${MODELS_DIR}"), (node.hf_home, "${HF_HOME}")):
-            if len(place) > 1:
+            if len(place) > 1 and not place.startswith("~/"):
                 found.setdefault(place, knob)
         if node.user:
             found.setdefault(f"{node.user}@", "")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipegen.cluster.nodes import NONE, Node
+from recipegen.cluster.nodes import Node
 from recipegen.cluster.preflight import Model, Needs
-from recipegen.cluster.probe import NodeFacts, Places
+from recipegen.cluster.probe import NodeFacts, Places, at_home
 from recipegen.engines import engine
 from recipegen.engines.base import used_models
 from recipegen.engines.container import RDMA_DEVICES, container, launch_words
@@ -19,8 +19,10 @@ from recipegen.engines.ranks import variant_ranks
 from recipegen.errors import RecipegenError
 from recipegen.files import sha256_bytes
 from recipegen.quoting import put_in
+from recipegen.results.store import rank_log
 from recipegen.runners.base import ServerPlan
 from recipegen.runners.plan import HostOptions, container_name, plan_server
+from recipegen.spec.topology import NONE
 
 if TYPE_CHECKING:
     from recipegen.spec.completed import Spec
@@ -97,27 +99,23 @@ def _rank(spec: Spec, variant: str, base: ServerPlan, one: NodeFacts, head: Node
         words, env = launch_words(spec.variants[variant].script), given
     else:
         words, env = command.words(**given), command.environment(**given)
-    paths = {"MODELS_DIR": node.models_dir, "HF_HOME": node.hf_home, "HOME": one.home, "PWD": str(Path.cwd())}
+    paths = {"HOME": one.home, "PWD": str(Path.cwd())}
+    paths |= {"MODELS_DIR": at_home(node.models_dir, one.home), "HF_HOME": at_home(node.hf_home, one.home)}
     log = base.log_path
     return replace(
         base,
         words=words,
         env=env,
-        log_path=log and (log if node.rank == 0 else log.with_name(rank_log(log.name, node.rank))),
+        log_path=log and (log if node.rank == 0 else rank_log(log, node.rank)),
         container=replace(
             base.container,
             name=f"{container_name(spec, variant)}-rank{node.rank}",
             volumes=tuple((put_in(mount.source, paths), mount.target, mount.read_only) for mount in how.mounts),
             network=node.network,
+            rank=node.rank,
             devices=(RDMA_DEVICES,) if node.hca != NONE and how.gpus else (),
         ),
     )
-
-
-def rank_log(name: str, rank: int) -> str:
-    """`server.log` of rank 1 is `server.rank1.log`."""
-    stem, dot, ending = name.rpartition(".")
-    return f"{stem}.rank{rank}{dot}{ending}"
 
 
 def _base_url(head: Node, options: HostOptions, base: ServerPlan) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from recipegen.cluster.access import attempt, on_all
-from recipegen.cluster.nodes import NONE, Fault, Node
+from recipegen.cluster.nodes import Fault, Node
 from recipegen.cluster.probe import ModelOn, NodeFacts, Places, most_common, probe
+from recipegen.spec.topology import NONE
 
 CLOCK_BOUND_S = 5.0
 """Logs of several nodes are read beside each other; a clock that is further off also makes certificates invalid."""

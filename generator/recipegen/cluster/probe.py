@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recipegen.cluster.access import run_script
-from recipegen.cluster.nodes import NONE, Node
+from recipegen.cluster.nodes import Node
 from recipegen.quoting import shell_word
+from recipegen.spec.topology import NONE
 
 PROBE_TIMEOUT_S = 60.0
 """nvidia-smi takes seconds where the driver is not kept loaded, a list of 200 shards on a cold disk as well."""
@@ -152,7 +153,7 @@ def script(node: Node, image: str, models: Mapping[str, Places]) -> str:
         "exec 2>/dev/null",
         f"say() {{ printf '\\n{_MARK}%s\\n' \"$*\"; }}",
         "say clock; date +%s.%N",
-        *([f"export DOCKER_HOST={shell_word(node.docker)}"] if node.docker else []),
+        *([f"export DOCKER_HOST={shell_word(node.docker_host)}"] if node.docker_host else []),
         "say docker; docker version --format '{{.Server.Version}}' 2>&1 || echo '!'",
         'say docker-address; [ -z "${DOCKER_HOST:-}" ] || printf \'%s\\n\' "$DOCKER_HOST"',
         "[ -n \"${DOCKER_HOST:-}\" ] || docker context inspect --format '{{.Endpoints.docker.Host}}'",
@@ -183,8 +184,18 @@ def script(node: Node, image: str, models: Mapping[str, Places]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def on_shell(path: str) -> str:
+    """A path of a node as its shell reads it; ~/ leads to the home folder there."""
+    return f'"$HOME"/{shell_word(path[2:])}' if path.startswith("~/") else shell_word(path)
+
+
+def at_home(path: str, home: str) -> str:
+    """The same as an absolute path."""
+    return f"{home}/{path[2:]}" if path.startswith("~/") else path
+
+
 def _model_lines(key: str, places: Places) -> list[str]:
-    folder, notes = shell_word(places.files), shell_word(places.notes or f"{places.files}/.cache/huggingface/download")
+    folder, notes = on_shell(places.files), on_shell(places.notes or f"{places.files}/.cache/huggingface/download")
     return [
         f"say model-files {key}; find -L {folder} -type f -not -path '*/.cache/*' -printf '%s %P\\n'",
         f"say model-hashes {key}; cd {folder} && "
@@ -270,7 +281,7 @@ def _model(answers: Mapping[str, str], key: str, places: Places) -> ModelOn:
     if not revisions and places.revision and files:
         revisions = [places.revision]  # a hub cache has a folder for each revision
     return ModelOn(
-        places.files,
+        at_home(places.files, answers.get("home", "")),
         {path: int(size) for size, path in (f for f in files if len(f) == 2) if size.isdigit()},
         {path.removeprefix("./"): digest for digest, path in (h for h in hashes if len(h) == 2)},
         tuple(revisions),

@@ -15,7 +15,7 @@ from recipegen.cluster.preflight import Needs, Preflight, preflight
 from recipegen.cluster.probe import NodeFacts, Places
 from recipegen.cluster.tunnel import Tunnel
 from recipegen.engines.container import container
-from recipegen.errors import EnvironmentLacks, RecipegenError
+from recipegen.errors import EnvironmentLacks
 
 if TYPE_CHECKING:
     from recipegen.runners.plan import HostOptions
@@ -57,15 +57,7 @@ def look(spec: Spec, variants: Sequence[str], nodes: Sequence[Node], options: Ho
 
     Args:
         image: whether the image must be there and the same already.
-
-    Raises:
-        RecipegenError: there are more or fewer nodes than the recipe is for.
     """
-    if len(nodes) != spec.hardware.nodes:
-        raise RecipegenError(
-            f"{spec.name} is for {spec.hardware.nodes} nodes, the cluster file names {len(nodes)}",
-            hint="another cluster file: --cluster FILE, or RECIPEGEN_CLUSTER",
-        )
 
     def places(node: Node) -> Mapping[str, Places]:
         return {key: place for variant in variants for key, place in places_of(spec, variant, node).items()}
@@ -74,7 +66,7 @@ def look(spec: Spec, variants: Sequence[str], nodes: Sequence[Node], options: Ho
 
 
 def _needs(spec: Spec, variants: Sequence[str], nodes: Sequence[Node], options: HostOptions) -> Needs:
-    models_dir = Path(nodes[0].models_dir) if nodes[0].ssh is None else None
+    models_dir = Path(nodes[0].models_dir).expanduser() if nodes[0].ssh is None else None
     each = [needs_of(spec, variant, options, memory_needed(spec, variant, models_dir)) for variant in variants]
     most = [needs.memory_bytes for needs in each if needs.memory_bytes is not None]
     first = each[0]
@@ -115,19 +107,35 @@ def make_ready(
     found = look(spec, variants, nodes, options, image=False)
     if found.faults:
         raise NodesLack(found.faults)
-    tag = container(spec).image
-    if image_file is not None:
-        load_file(nodes, image_file, tag, say)
-    else:
-        source, image_id = _holder(spec, found.facts, kit_sha256, build, say)
-        zstd = all("zstd" in one.tools for one in found.facts)
-        speeds = [one.link.speed_mbit for one in found.facts if one.link.speed_mbit]
-        distribute(nodes, tag, image_id, say, source=source, speed_mbit=min(speeds) if speeds else None, zstd=zstd)
+    send_image(spec, found.facts, kit_sha256, say, build=build, image_file=image_file)
     # Once more, ids and ports among it: a minute may have passed, and what is recorded is what is there now.
     again = look(spec, variants, nodes, options, image=True)
     if again.faults:
         raise NodesLack(again.faults)
     return Cluster(tuple(nodes), again.facts)
+
+
+def send_image(
+    spec: Spec,
+    facts: Sequence[NodeFacts],
+    kit_sha256: str,
+    say: Callable[[str], None],
+    *,
+    build: Build | None = None,
+    image_file: Path | None = None,
+) -> None:
+    """Brings the recipe's image onto every node that lacks it; see `make_ready`."""
+    nodes, tag = [one.node for one in facts], container(spec).image
+    if image_file is not None:
+        load_file(nodes, image_file, tag, say)
+        return
+    source, image_id = _holder(spec, facts, kit_sha256, build, say)
+    zstd = all("zstd" in one.tools for one in facts)
+    speeds = [one.link.speed_mbit for one in facts if one.link.speed_mbit]
+    for sent in distribute(
+        nodes, tag, image_id, say, source=source, speed_mbit=min(speeds) if speeds else None, zstd=zstd
+    ):
+        say(f"{sent.node.name}: has the image after {sent.seconds:.0f} s")
 
 
 def _holder(

@@ -197,6 +197,13 @@ class ClusterServer(StartedServer):
         head = self._ranks[0].server
         return head.facts() if head is not None else {"runner": "docker", "started_by_us": True, "image": None}
 
+    def leave(self) -> None:
+        """Lets go of the ranks without ending them: they run on, nobody here watches them any more."""
+        self._over.set()
+        self.memory.__exit__(None, None, None)
+        for rank in self._ranks:
+            rank.tunnel.close()
+
     def stop(self, grace_s: float | None = None) -> None:
         """Takes down every rank that can be reached, all at the same time, and says which could not."""
         self._over.set()

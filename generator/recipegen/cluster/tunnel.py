@@ -37,8 +37,9 @@ class Tunnel:
 
     def __init__(self, node: Node, docker_address: str = "", port: int | None = None) -> None:
         self.node = node
-        usual = daemon_address() if node.ssh is None else docker_address or DEFAULT_SOCKET
-        self._remote = node.docker or usual
+        self._target = node.docker_ssh
+        usual = daemon_address() if self._target is None else docker_address or DEFAULT_SOCKET
+        self._remote = node.docker_host or usual
         self._port = port
         self._folder: Path | None = None
         self._process: proc.Process | None = None
@@ -46,7 +47,7 @@ class Tunnel:
     @property
     def address(self) -> str:
         """Where the daemon is reached from here."""
-        if self.node.ssh is None or not self._remote.startswith(_UNIX):
+        if self._target is None or not self._remote.startswith(_UNIX):
             return self._remote
         return f"{_UNIX}{self._socket}"
 
@@ -62,7 +63,7 @@ class Tunnel:
         Raises:
             NodesLack: ssh does not get there, or may not carry the socket or the port.
         """
-        if self.node.ssh is None:
+        if self._target is None:
             return self
         # Short, because a socket's path has 108 characters at most (unix(7)); readable by this account alone.
         self._folder = Path(tempfile.mkdtemp(prefix="recipegen-"))
@@ -71,7 +72,7 @@ class Tunnel:
             carried += ["-L", f"{self._socket}:{self._remote.removeprefix(_UNIX)}"]
         if self._port is not None:
             carried += ["-L", f"127.0.0.1:{self._port}:127.0.0.1:{self._port}"]
-        argv = ["ssh", "-N", *SSH_OPTIONS, "-o", "ExitOnForwardFailure=yes", *carried, "--", self.node.ssh]
+        argv = ["ssh", "-N", *SSH_OPTIONS, "-o", "ExitOnForwardFailure=yes", *carried, "--", self._target]
         try:
             self._process = proc.Process(argv, log=self._folder / "ssh.log")
             self._wait()
@@ -111,7 +112,7 @@ class Tunnel:
 
     def alive(self) -> bool:
         """Whether the connection stands; one to this machine always does."""
-        return self.node.ssh is None or (self._process is not None and self._process.poll() is None)
+        return self._target is None or (self._process is not None and self._process.poll() is None)
 
     def close(self) -> None:
         """Ends the connection; harmless when called again."""

@@ -34,6 +34,7 @@ class ContainerOptions:
     Attributes:
         port: what the server listens on inside; the host's side is the plan's `host` and `port`.
         run: identity of the run, for the label; empty for `up`.
+        rank: of a server over several nodes, for the label.
     """
 
     image: str
@@ -48,6 +49,7 @@ class ContainerOptions:
     network: str | None = None
     ulimits: dict[str, int] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    rank: int | None = None
 
 
 @dataclass(frozen=True)

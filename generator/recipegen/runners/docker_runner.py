@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+_OF_LABELS = ("port", "run", "rank")
+"""Options that are not Docker's."""
 HURRIED_LOG_S = 3.0
 """What copying the log may still take when Ctrl-C has come again; all but huge logs are whole by then."""
 
@@ -64,12 +66,14 @@ class DockerServer(StartedServer):
             make_caches(options.volumes)
             # With the network "host" Docker itself would not notice.
             require_port(plan.host, plan.port)
-        how = {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name not in ("port", "run")}
+        how = {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name not in _OF_LABELS}
         labels = {
             docker.LABEL_RECIPE: plan.recipe,
             docker.LABEL_VARIANT: plan.variant,
             docker.LABEL_RUN: options.run,
         }
+        if options.rank is not None:
+            labels[docker.LABEL_RANK] = str(options.rank)
         # Ctrl-C waits until the container is known here: one that is not known could not be taken down.
         with signals_held():
             self._container = docker.run_container(
