@@ -182,7 +182,7 @@ def _print(facts: Sequence[NodeFacts], faults: Sequence[Fault]) -> None:
         told += [f"image {one.image.removeprefix('sha256:')[:12]}"] if one.image else []
         click.echo(plain(f"{one.node.name} (rank {one.node.rank}): {', '.join(told)}"))
     for fault in faults:
-        click.echo(plain(f"{click.style('problem:', fg='red', bold=True)} {fault}"))
+        click.echo(f"{click.style('problem:', fg='red', bold=True)} {plain(str(fault))}")
     if not faults:
         click.echo(f"all {len(facts)} nodes are ready")
 

@@ -85,7 +85,6 @@ def up_command(
     given: dict[str, Any] = {"models_dir": models_dir} if models_dir else {}
     options = HostOptions(runner=runner, host=host, port=port, **given)  # type: ignore[arg-type]
     warn_of_errors(workspace, name)
-    require_models(spec, chosen, options)
     if spec.hardware.nodes > 1:
         if runner != "docker":
             raise click.UsageError("several machines are served from containers: no --runner local")

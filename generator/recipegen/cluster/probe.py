@@ -5,6 +5,7 @@ Everything comes from files of the kernel and from programs that are there anywa
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 from recipegen.cluster.access import run_script
 from recipegen.cluster.nodes import Node
+from recipegen.images import LABEL_KIT
 from recipegen.quoting import shell_word
 from recipegen.spec.topology import NONE
 
@@ -147,7 +149,7 @@ def script(node: Node, image: str, models: Mapping[str, Places]) -> str:
     """What runs on the node: POSIX shell, each answer under a line of its own."""
     link = f"/sys/class/net/{node.interface}"
     gpus = f"nvidia-smi --query-gpu={GPU_QUESTION} --format=csv,noheader"
-    asked = '{{.Id}} {{.Size}} {{index .Config.Labels "org.recipegen.kit-sha256"}}'
+    asked = "{{.Id}} {{.Size}} {{json .Config.Labels}}"
     lines = [
         'export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"',
         "exec 2>/dev/null",
@@ -161,7 +163,8 @@ def script(node: Node, image: str, models: Mapping[str, Places]) -> str:
         "say interfaces; ls /sys/class/net",
         *(
             [
-                f"say link; cat {link}/operstate; cat {link}/mtu; cat {link}/speed || echo -1",
+                "say link",
+                f"[ ! -d {link} ] || {{ cat {link}/operstate; cat {link}/mtu; cat {link}/speed || echo -1; }}",
                 f"say addresses; ip -o addr show dev {shell_word(node.interface)}",
             ]
             if node.interface != NONE
@@ -221,7 +224,7 @@ def parse(node: Node, text: str, models: Mapping[str, Places], before: float, af
             told[name] += line + "\n"
     answers = {key: value.strip("\n") for key, value in told.items()}
     docker, works = answers.get("docker", ""), not answers.get("docker", "!").endswith("!")
-    image = answers.get("image", "").split()
+    image = answers.get("image", "").split(maxsplit=2)
     adapters: dict[str, tuple[str, ...]] = {}
     for key, value in answers.items():
         if key.startswith("hca "):
@@ -237,7 +240,7 @@ def parse(node: Node, text: str, models: Mapping[str, Places], before: float, af
         docker_address=answers.get("docker-address", "").split("\n")[0],
         image=image[0] if image else None,
         image_bytes=int(image[1]) if len(image) > 1 and image[1].isdigit() else None,
-        image_kit=image[2] if len(image) > 2 else None,
+        image_kit=_kit_label(image[2]) if len(image) > 2 else None,
         link=_link(answers),
         interfaces=tuple(answers.get("interfaces", "").split()),
         adapters=adapters,
@@ -247,6 +250,15 @@ def parse(node: Node, text: str, models: Mapping[str, Places], before: float, af
         tools=frozenset(line.rpartition("/")[2] for line in answers.get("tools", "").split()),
         home=answers.get("home", ""),
     )
+
+
+def _kit_label(labels: str) -> str | None:
+    """The label that `recipegen build` puts on an image, out of all labels as JSON."""
+    try:
+        found = json.loads(labels)
+    except ValueError:
+        return None
+    return str(found[LABEL_KIT]) if isinstance(found, dict) and LABEL_KIT in found else None
 
 
 def _offset(answers: Mapping[str, str], before: float, after: float) -> float:
