@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from recipegen.docker import LABEL_RECIPE
 from tests.support.machines import Machines
@@ -23,28 +24,18 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.docker, pytest.mark.engine]
 
 RECIPE = "smoke-vllm-cpu-x2"
-VARIANTS = """\
-variants:
-  ar:
-    title: plain decoding on two machines
-  ray:
-    title: over Ray
-    flags: {distributed-executor-backend: ray}
-    measure: false
-"""
 
 
-def two_nodes(recipe: str) -> str:
+def two_nodes(recipe: Path) -> str:
     """The smoke recipe of one machine, for two."""
-    head, _, rest = recipe.partition("\nvariants:\n")
-    tail = rest.partition("\nrun:\n")[2]
-    text = f"{head}\n{VARIANTS}\ncluster: {{nodes: 2, tensor: 2}}\n\nrun:\n{tail}"
-    text = text.replace("name: smoke-vllm-cpu\n", f"name: {RECIPE}\n").replace("status: measured", "status: planned")
-    text = text.replace("    VLLM_NO_USAGE_STATS: A smoke test", "    VLLM_NO_USAGE_STATS: A smoke test")
-    # Two ranks share the cores of the machine that runs both containers.
-    return text.replace(
-        '    VLLM_CPU_KVCACHE_SPACE: "1"\n', '    VLLM_CPU_KVCACHE_SPACE: "1"\n    VLLM_CPU_OMP_THREADS_BIND: nobind\n'
-    )
+    data = yaml.safe_load(recipe.read_text())
+    ranks = {"title": "over Ray", "flags": {"distributed-executor-backend": "ray"}, "measure": False}
+    data |= {"name": RECIPE, "status": "planned", "cluster": {"nodes": 2, "tensor": 2}}
+    data["variants"] = {"ar": {"title": "plain decoding on two machines"}, "ray": ranks}
+    del data["engine"]["notes"]["speculative-config"]
+    # Both ranks share the cores of the one machine that runs them here.
+    data["engine"]["env"]["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+    return yaml.safe_dump(data, sort_keys=False)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +49,7 @@ def repository(new_repository: Callable[..., Path], vllm_wheels: Path, models_di
     root = new_repository()
     folder = root / "recipes" / RECIPE
     folder.mkdir(parents=True)
-    (folder / "recipe.yaml").write_text(two_nodes((ROOT / "recipes/smoke-vllm-cpu/recipe.yaml").read_text()))
+    (folder / "recipe.yaml").write_text(two_nodes(ROOT / "recipes/smoke-vllm-cpu/recipe.yaml"))
     succeed("render", RECIPE, "--root", root)
     (folder / "wheels").mkdir()
     for wheel in vllm_wheels.glob("*.whl"):
