@@ -157,7 +157,7 @@ class Plan:
         }
 
     def step_seconds(self, tokens: int | None) -> float | None:
-        """Seconds that the bytes of a step of so many tokens take on a link; the collectives' latency is not counted."""
+        """Seconds that the bytes of a step of so many tokens take on a link, without the collectives' latency."""
         if tokens is None or self.traffic is None:
             return None
         return self.seconds(tokens * (self.traffic.token_bytes + self.traffic.stage_bytes) / GB)

@@ -184,7 +184,7 @@ def test_docker_reads_hostile_values_as_they_were_written(
 
 def variants(name: str) -> list[str]:
     source = shipped(name) if name in SHIPPED_NAMES else small(name)
-    return [f"{name}:{variant}" for variant in source.variants]
+    return [f"{name}:{variant}" for variant in source.startable]
 
 
 EVERY_VARIANT = [pair for name in [*SHIPPED_NAMES, *SMALL_NAMES] for pair in variants(name)]
@@ -208,9 +208,14 @@ def test_launch_script_starts_the_engine_with_the_very_argv(
     name, _, variant = which.partition(":")
     recipe, command = spec(name), engine(spec(name).engine.name).command(spec(name), variant)
     models = {"MODELS_DIR": f"{host.home}/models"} if "MODELS_DIR" in command.knobs else {}
-    assert launch(host, kit(name), recipe, variant) == command.words(**models)
+    node = {"NODE_RANK": "0", "MASTER_ADDR": "192.0.2.1", "HOST_IP": "192.0.2.1"} if recipe.cluster else {}
+    if recipe.cluster:
+        nodes = "".join(f" 1 node_{rank}\n" for rank in range(recipe.cluster.nodes))
+        host.stand_in("ray", f'printf "Active:\n%s" "{nodes}"')
+    assert launch(host, kit(name), recipe, variant, **node) == command.words(**models, **node)
     seen = host.env_of(engine(recipe.engine.name).program)
-    assert {key: seen.get(key) for key in command.env} == dict(command.env)
+    wanted = command.environment(**models, **node)
+    assert {key: seen.get(key) for key in wanted} == wanted
     if recipe.run.models == "hf-cache":
         assert seen["HF_HOME"] == f"{host.home}/.cache/huggingface"
 

@@ -176,10 +176,12 @@ def test_what_has_no_place_is_listed_by_name() -> None:
     found = imported(SPARKRUN / "12-include-and-unknown.yaml")
     assert lost_names(found, runs=True) == {
         "include", "builder", "builder_config", "containers[0]", "runtime_config.some_switch", "brand_new_field",
-        "env.HF_TOKEN", "env.NESTED", "engine.env.BAD-NAME", "nodes", "{linear_backend}",
+        "env.HF_TOKEN", "env.NESTED", "engine.env.BAD-NAME", "{linear_backend}",
     }  # fmt: skip
     assert lost_names(found, runs=False) == {"defaults.never_used"}
-    assert recipe_data(found)["hardware"] == "dgx-spark-x4"  # the smallest that holds its machines
+    data = recipe_data(found)
+    assert (data["hardware"], data["cluster"]) == ("dgx-spark-x4", {"nodes": 3})
+    assert "for 3 nodes of one GPU, and its flags ask for 1 rank" in data["missing"][0]
     assert any("--brand-new-switch is not a flag" in note for note in found.report.notes)
     assert any("HF_HOME" in note for note in found.report.notes)
 
@@ -450,12 +452,26 @@ def test_the_containers_own_defaults_are_taken_over_or_told() -> None:
     assert svd["engine"]["env"]["PYTORCH_CUDA_ALLOC_CONF"] == "expandable_segments:True"
 
 
-def test_more_machines_than_any_profile_has_make_a_record() -> None:
-    found = with_command("vllm serve {model}", min_nodes=9)
+def test_as_many_machines_as_the_source_has_and_a_record_where_its_ranks_are_not_as_many() -> None:
+    found = with_command("vllm serve {model} -tp 3 -pp 3", min_nodes=9)
+    assert not found.record
+    assert (recipe_data(found)["hardware"], recipe_data(found)["cluster"]) == ("dgx-spark-x4", {"nodes": 9})
+    found = with_command("vllm serve {model}", min_nodes=2)
     assert found.record
-    assert "9 nodes" in recipe_data(found)["missing"][0]
-    assert lost(found, "nodes").line == 4
-    assert not with_command("vllm serve {model}", min_nodes=3).record
+    assert "for 2 nodes of one GPU, and its flags ask for 1 rank" in recipe_data(found)["missing"][0]
+
+
+def test_a_node_of_vllms_own_mode_becomes_the_recipe_of_all() -> None:
+    line = "docker run --gpus all --network host x/vllm:v0.28.0 --model a/B -tp 2 --nnodes 2 --node-rank 1 --headless"
+    found = import_text(f"{line} --master-addr 10.0.0.1 --master-port 29588", Path("x.sh"))
+    data = recipe_data(found)
+    assert (data["hardware"], data["cluster"]) == ("dgx-spark-x2", {"master_port": 29588})
+    assert data["engine"]["flags"] == {"tensor-parallel-size": 2}
+    assert "10.0.0.1" not in found.text
+    alone = recipe_data(import_text("docker run --gpus all x/vllm:v0.28.0 --model a/B --nnodes 1 -r 0", Path("x.sh")))
+    assert "cluster" not in alone and alone["hardware"] == "dgx-spark"
+    on_cpus = recipe_data(import_text(line.replace("--gpus all", ""), Path("x.sh")))
+    assert (on_cpus["hardware"], on_cpus["cluster"]) == ("cpu", {"nodes": 2})
 
 
 def test_a_further_name_has_its_line() -> None:

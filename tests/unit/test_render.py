@@ -284,8 +284,11 @@ def test_the_compose_file_serves_what_docker_run_does() -> None:
         built += ["--shm-size", service["shm_size"]] if "shm_size" in service else []
         for key, value in service.get("ulimits", {}).items():
             built += ["--ulimit", f"{key}={value}"]
+        for device in service.get("devices", []):
+            built += ["--device", device]
         for key, value in service["environment"].items():
-            built += ["--env", f"{key}={value}"] if value is not None else []
+            asked_for = value is None or ":?" in value  # knobs of the script; those of a node must be there
+            built += [] if asked_for else ["--env", f"{key}={value}"]
         for volume in service["volumes"]:
             assert volume["bind"]["create_host_path"] != volume["read_only"]
             suffix = ":ro" if volume["read_only"] else ""

@@ -32,10 +32,22 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder that holds the models' folders.",
 )
+@click.option(
+    "--cluster",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="RECIPEGEN_CLUSTER",
+    help="Your machines (docs/clusters.md), to see which one gets which rank; RECIPEGEN_CLUSTER by default.",
+)
 @root_option
 @json_option
 def plan_command(
-    name: str, variant: str | None, image_gb: float | None, models_dir: Path | None, root: Path | None, as_json: bool
+    name: str,
+    variant: str | None,
+    image_gb: float | None,
+    models_dir: Path | None,
+    cluster: Path | None,
+    root: Path | None,
+    as_json: bool,
 ) -> None:
     """Say what the recipe NAME asks of its machines, before any is bought or switched on.
 
@@ -47,20 +59,31 @@ def plan_command(
     Examples:
       recipegen plan qwen35-397b-fp8-mtp-x4
       recipegen plan minimax-m27-nvfp4-x2 --variant ray --image-gb 21
-      recipegen plan glm52-nvfp4-x4 --json
+      recipegen plan glm52-nvfp4-x4 --cluster ~/.config/recipegen/cluster.yaml --json
     """
     from recipegen.plan import plan
 
     spec = Workspace.open(root).spec(name)
     found = plan(spec, variant_of(spec, variant), image_gb=image_gb, models_dir=models_dir)
+    hosts = _hosts(cluster, len(found.nodes))
     if as_json:
-        click.echo(json.dumps(found.as_data(), indent=2))
+        click.echo(json.dumps({**found.as_data(), "hosts": hosts or None}, indent=2))
     else:
-        click.echo(plain("\n".join(_lines(found, spec.hardware.label))))
+        click.echo(plain("\n".join(_lines(found, spec.hardware.label, hosts))))
     raise SystemExit(EXIT_FINDINGS if found.estimate.verdict == "over" else 0)
 
 
-def _lines(found: Plan, machines: str) -> Iterator[str]:
+def _hosts(cluster: Path | None, wanted: int) -> list[str]:
+    """Names of the user's machines by rank; none where no file is named."""
+    if cluster is None:
+        return []
+    from recipegen.load.cluster_file import find_cluster_file, load_cluster_file, nodes_for
+
+    file = find_cluster_file(cluster)
+    return [node.name for node in nodes_for(load_cluster_file(file), wanted, file)]
+
+
+def _lines(found: Plan, machines: str, hosts: list[str]) -> Iterator[str]:
     yield f"{found.recipe} {found.variant} on {machines}: {found.estimate.verdict} ({found.estimate.reason})"
     ranks = found.ranks
     if len(found.nodes) > 1:
@@ -74,7 +97,7 @@ def _lines(found: Plan, machines: str) -> Iterator[str]:
             holds += f", stage {node.stage + 1} of {ranks.pipeline}"
         holds += f" ({node.layers} layers)" if node.layers else ""
         sizes = "".join(f"{_three(value):>22}" for value in (node.weights, node.overhead, node.pool))
-        yield f"{f'{node.rank} {node.role}':<12}{holds:<26}{sizes}"
+        yield f"{f'{node.rank} {node.role}':<12}{holds:<26}{sizes}{f'  on {hosts[node.rank]}' if hosts else ''}"
     for part in found.estimate.parts:
         yield f"  {part.name}: {_three(part.gb)} GB; {part.source}"
     if found.estimate.request is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from recipegen.catalog import hardware_profiles, image_facts
 from recipegen.engines import engine as adapter_of
+from recipegen.engines.ranks import BY_NODE, parallel_flags, ranks_of
 from recipegen.errors import Problem, SpecError, Where
 from recipegen.exchange.models import LONGEST, Models, declared_models
 from recipegen.exchange.report import one_line, shown
@@ -19,6 +20,7 @@ from recipegen.exchange.words import Word
 from recipegen.load.yamldoc import Path_
 from recipegen.results.scrub import hide_secrets
 from recipegen.spec.model import Recipe
+from recipegen.spec.topology import MAX_NODES, VLLM_MASTER_PORT
 from recipegen.spec.types import SLUG
 
 SPARK = "dgx-spark"
@@ -100,7 +102,11 @@ class _Making:
         title = source.title or f"{served} on {_LABELS.get(self.called, self.called)}"
         data["title"] = one_line(title.replace("\\", "/"), 120) or data["name"]
         data["status"] = "planned"
+        cluster = self.cluster()
         data["hardware"] = self.hardware()
+        nodes = source.nodes or 1
+        if self.engine == "vllm" and 1 < nodes <= MAX_NODES and hardware_profiles()[data["hardware"]].nodes != nodes:
+            cluster = {"nodes": nodes, **cluster}
         if source.authors:
             data["authors"] = source.authors
         if source.references:
@@ -122,6 +128,8 @@ class _Making:
         if AR in variants:
             data["baseline"] = AR
         data["variants"] = variants
+        if cluster:
+            data["cluster"] = cluster
         data["run"] = self.run(data, port)
         if source.benches:
             data["bench"] = {"profiles": source.benches}
@@ -186,6 +194,35 @@ class _Making:
                 return found
         return "imported"
 
+    def cluster(self) -> dict[str, Any]:
+        """What the source says of several machines, beyond the hardware; flags of one node are taken out.
+
+        Where its ranks are not as many as its machines, the recipe says that a size is missing.
+        """
+        if self.engine != "vllm":
+            return {}
+        source, port, given = self.source, self.server.take("master-port"), self.server.take("nnodes")
+        of_a_node = self.server.take(*BY_NODE)
+        if type(given) is int and given > 1:
+            source.nodes = max(source.nodes or 1, given)
+        nodes = source.nodes or 1
+        if nodes < 2:
+            if port is not None or of_a_node is not None or given is not None:
+                self.report.note("flags: what said that this is one node of one is left out")
+            return {}
+        if of_a_node is not None:
+            self.report.note(
+                "flags: which node it is and where the first one is, the kit's scripts are told on each node"
+            )
+        ranks = ranks_of(parallel_flags(self.server.flags, self.version), self.version).world
+        if ranks != nodes:
+            source.missing.append(
+                f"How the model is split: the source is for {nodes} nodes of one GPU, and its flags ask for {ranks} "
+                f"rank{'s' if ranks > 1 else ''}."
+            )
+        own = type(port) is int and 0 < port < 65_536 and port != VLLM_MASTER_PORT
+        return {"master_port": port} if own else {}
+
     def hardware(self) -> str:
         source = self.source
         if source.box.gpus is False:
@@ -193,10 +230,10 @@ class _Making:
             return "cpu"
         nodes = source.nodes or 1
         sparks = {profile.nodes: key for key, profile in hardware_profiles().items() if key.startswith(SPARK)}
-        if nodes not in sparks:
+        if nodes not in sparks and (self.engine != "vllm" or nodes > MAX_NODES):
             counts = ", ".join(map(str, sorted(sparks)))
             self.report.lose("nodes", f"recipegen has profiles for {counts} machines", nodes, source.nodes_line)
-        if nodes > max(sparks):
+        if nodes > (MAX_NODES if self.engine == "vllm" else max(sparks)):
             self.source.missing.append(f"A machine: the source is for {nodes} nodes, no profile has so many.")
         # The smallest that holds so many; where none does, the largest.
         return sparks[min((count for count in sparks if count >= nodes), default=max(sparks))]

@@ -152,7 +152,7 @@ def load_cluster_file(file: Path) -> ClusterFile:
     try:
         return ClusterFile.model_validate(document.data)
     except ValidationError as error:
-        found = problems_of(error.errors(include_url=False), document, ClusterFile)
+        found = problems_of(error.errors(include_url=False), document, ClusterFile, "the cluster file")
         raise SpecError(sorted(found, key=lambda problem: problem.where)) from None
 
 

@@ -51,8 +51,14 @@ _LIMITS = {
 }
 
 
-def problems_of(errors: typing.Sequence[Any], document: Document, model: type[BaseModel]) -> list[Problem]:
-    """One problem for each wrong place; alternatives of a union at the same place count once."""
+def problems_of(
+    errors: typing.Sequence[Any], document: Document, model: type[BaseModel], whole: str = "the recipe"
+) -> list[Problem]:
+    """One problem for each wrong place; alternatives of a union at the same place count once.
+
+    Args:
+        whole: what the document is called.
+    """
     found: dict[tuple[Path_, str], Problem] = {}
     # Of a union's alternatives, one that looked at the value knows more than those that want another type.
     for error in sorted(errors, key=lambda error: error["type"] != "value_error"):
@@ -61,7 +67,7 @@ def problems_of(errors: typing.Sequence[Any], document: Document, model: type[Ba
             path = (*path, "mode")
         kind = "key" if error["type"] in ("extra_forbidden", "missing") else "value"
         name = str(error["loc"][-1]) if error["type"] == "missing" else ""
-        message, hint = _words(error, path, model, document)
+        message, hint = _words(error, path, model, document, whole)
         found.setdefault((path, kind + name), Problem(document.where(path), message, hint))
     return list(found.values())
 
@@ -76,46 +82,46 @@ def _known_path(loc: tuple[str | int, ...], document: Document) -> Path_:
     return path
 
 
-def _dotted(path: Path_) -> str:
+def _dotted(path: Path_, whole: str) -> str:
     words = (str(part) if str(part).isprintable() else ascii(part) for part in path)
-    return ".".join(words) or "the recipe"
+    return ".".join(words) or whole
 
 
-def _words(error: Any, path: Path_, model: type[BaseModel], document: Document) -> tuple[str, str]:
+def _words(error: Any, path: Path_, model: type[BaseModel], document: Document, whole: str) -> tuple[str, str]:
     kind, context, given = error["type"], error.get("ctx", {}), error.get("input")
     last = str(error["loc"][-1]) if error["loc"] else ""
     if kind == "extra_forbidden":
         known = fields_at(model, path[:-1], document.data)
-        return f"unknown key {last!r} in {_dotted(path[:-1])}", near_miss(last, known)
+        return f"unknown key {last!r} in {_dotted(path[:-1], whole)}", near_miss(last, known)
     if kind == "missing":
-        return f"{_dotted(path)} lacks the key {last!r}", ""
+        return f"{_dotted(path, whole)} lacks the key {last!r}", ""
     if kind == "union_tag_not_found":
-        return f"{_dotted(path)} lacks the key 'mode'", "one of prebuilt, wheels, source"
+        return f"{_dotted(path, whole)} lacks the key 'mode'", "one of prebuilt, wheels, source"
     if kind == "value_error":
-        return f"{_dotted(path)}: {error['msg'].removeprefix('Value error, ')}", ""
+        return f"{_dotted(path, whole)}: {error['msg'].removeprefix('Value error, ')}", ""
     if given is None:
-        return f"{_dotted(path)} has no value", "give it one, or leave the key out"
+        return f"{_dotted(path, whole)} has no value", "give it one, or leave the key out"
     if kind in ("literal_error", "union_tag_invalid"):
         allowed = context.get("expected") or context.get("expected_tags") or ""
         words = [word.strip().strip("'") for word in str(allowed).replace(" or ", ", ").split(",")]
         given = context.get("tag", given)
-        return f"{_dotted(path)}: {given!r} is not one of {', '.join(words)}", near_miss(str(given), words)
+        return f"{_dotted(path, whole)}: {given!r} is not one of {', '.join(words)}", near_miss(str(given), words)
     if len(path) > 1 and path[-2] == "flags":
         return (
-            f"{_dotted(path)}: not a value that a flag can have",
+            f"{_dotted(path, whole)}: not a value that a flag can have",
             "true, false, a number, a text, a list or a mapping; leave a flag out with the variant's `drop`",
         )
     if kind in _LIMITS:
-        return f"{_dotted(path)} {_LIMITS[kind].format(**context)}", ""
+        return f"{_dotted(path, whole)} {_LIMITS[kind].format(**context)}", ""
     must = _MUST.get(kind.partition("_")[0])
     if must is None:
-        return f"{_dotted(path)}: {error['msg'][:1].lower()}{error['msg'][1:]}", ""
+        return f"{_dotted(path, whole)}: {error['msg'][:1].lower()}{error['msg'][1:]}", ""
     hint = ""
     if kind == "string_type" and isinstance(given, bool | int | float):
         hint = "put it in quotes to make it text"
     elif must == "must be a list":
         hint = "one item a line, each after a dash; or [a, b]"
-    return f"{_dotted(path)} {must}", hint
+    return f"{_dotted(path, whole)} {must}", hint
 
 
 def fields_at(model: type[BaseModel], path: Path_, data: Any) -> list[str]:
