@@ -98,7 +98,8 @@ class Machines:
             [
                 "docker", "run", "--detach", "--name", container_name, "--hostname", f"{name}-host",
                 "--network", self._network.name, *(f"--volume={volume}" for volume in volumes), *how,
-                "--env", f"KEY={key.with_suffix('.pub').read_text().strip()}", "--env", f"OWN_KEY={key.read_text().strip()}",
+                "--env", f"KEY={key.with_suffix('.pub').read_text().strip()}",
+                "--env", f"OWN_KEY={key.read_text().strip()}",
                 IMAGE,
             ],
             check=True, capture_output=True,

@@ -1,4 +1,4 @@
-"""Reaching nodes: ssh that never asks, why it failed in words, commands on all at once. ssh is a program of the test's."""
+"""Reaching nodes: ssh that never asks, why it failed in words, work on all at once. ssh is a program of the test's."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_the_head_hands_on_what_this_machine_sent_once(programs: Path, tmp_path:
 def test_a_node_that_has_no_space_is_named(programs: Path, tmp_path: Path) -> None:
     daemons = Daemons(programs, tmp_path / "d", a="sha256:1")
     (daemons.folder / "full-b").touch()
-    with pytest.raises(NodesLack, match="spark-b: did not get the image pair: .*no space left"):
+    with pytest.raises(NodesLack, match=r"spark-b: did not get the image pair: .*no space left"):
         distribute([A, B], "pair", "sha256:1", print, source=A)
 
 

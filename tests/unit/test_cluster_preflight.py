@@ -28,7 +28,9 @@ NEEDS = Needs(
 
 
 def node(rank: int) -> Node:
-    return Node(rank, f"spark-{'abcd'[rank]}", f"me@spark-{rank}", f"10.0.0.{rank + 1}", interface="fab0", hca="roce0:1")
+    return Node(
+        rank, f"spark-{'abcd'[rank]}", f"me@spark-{rank}", f"10.0.0.{rank + 1}", interface="fab0", hca="roce0:1"
+    )
 
 
 def model(revision: str | None = REVISION, files: dict[str, int] | None = None, **hashes: str) -> ModelOn:
@@ -97,7 +99,12 @@ def changed(**fields: Any) -> Callable[[NodeFacts], NodeFacts]:
         (changed(image=None), "image", "no image pair", "distribute pair"),
         (changed(image="sha256:" + "2" * 64), "image", "is 222222222222, elsewhere 111111111111", "distribute"),
         (changed(models={"model": model(files={})}), "model", "is not at /models/m", "--models"),
-        (changed(models={"model": model(OTHER)}), "model", "ffffffffffff, the recipe asks for 0123456789ab", "--models"),
+        (
+            changed(models={"model": model(OTHER)}),
+            "model",
+            "ffffffffffff, the recipe asks for 0123456789ab",
+            "--models",
+        ),
         (
             changed(models={"model": model(files={"config.json": 20, "w.safetensors": 9})}),
             "model",
@@ -238,7 +245,9 @@ def test_an_answer_of_another_shape_is_no_accident(text: str) -> None:
 
 
 def test_the_table_of_ports_is_read() -> None:
-    table = "  sl local rem st\n   0: 00000000000000000000000000000000:1F90 000:0000 0A x\n   1: 0100007F:0CEA 0:0 06 x\n"
+    table = (
+        "  sl local rem st\n   0: 00000000000000000000000000000000:1F90 000:0000 0A x\n   1: 0100007F:0CEA 0:0 06 x\n"
+    )
     assert listening(table) == {8080}
 
 
