@@ -6,17 +6,15 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import tarfile
 import time
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.machines import Machines
-from tests.support.scenario import ROOT, recipegen, succeed
+from tests.support.machines import PAIR_RECIPE, Machines, engine_image, engine_program
+from tests.support.scenario import recipegen, succeed
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -24,20 +22,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.docker]
 
 RECIPE = "pair"
-YAML = """
-schema: recipegen/v1
-name: pair
-title: Two machines
-hardware: cpu
-model: {hf_id: owner/model, revision: 0123456789abcdef0123456789abcdef01234567, served_name: m, quantization: BF16}
-image: {mode: prebuilt, base: "ghcr.io/owner/vllm:1", transformers: none}
-engine: {name: vllm, version: 0.32.0, flags: {max-model-len: 4096}}
-cluster: {nodes: 2, tensor: 2}
-headline: ar
-baseline: ar
-variants: {ar: {}, other: {measure: false}}
-run: {ready_timeout_s: 60}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -45,37 +29,20 @@ def repository(new_repository: Callable[..., Path]) -> Path:
     root = new_repository()
     folder = root / "recipes" / RECIPE
     folder.mkdir(parents=True)
-    (folder / "recipe.yaml").write_text(YAML)
+    (folder / "recipe.yaml").write_text(PAIR_RECIPE)
     succeed("render", RECIPE, "--root", root)
     return root
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory, needs: Callable[[str], str]) -> Path:
-    """The engine's program."""
-    program = tmp_path_factory.mktemp("engine") / "vllm"
-    subprocess.run([needs("gcc"), "-static", "-O1", "-o", program, ROOT / "tests/support/tiny_rank.c"], check=True)
-    return program
-
-
-def make_image(client: DockerClient, program: Path, kit_sha256: str, filler: int = 0) -> str:
-    """An image with the engine in it, as if `recipegen build` had made it from this kit; its id."""
-    archive = BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.add(program, "usr/bin/vllm")
-        extra = tarfile.TarInfo("filler")
-        extra.size = filler
-        tar.addfile(extra, BytesIO(b"\0" * filler))
-    labels = [f"LABEL org.recipegen.kit-sha256={kit_sha256}", "ENV PATH=/usr/bin"]
-    client.api.import_image_from_data(archive.getvalue(), repository=RECIPE, tag="latest", changes=labels)
-    return str(client.images.get(RECIPE).id)
-
-
-@pytest.fixture(scope="module")
-def image(docker_client: DockerClient, repository: Path, engine: Path) -> Iterator[str]:
+def image(
+    docker_client: DockerClient, repository: Path, needs: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The recipe's image on this machine, which is none of the nodes; its id."""
+    needs("gcc")
+    engine = engine_program(tmp_path_factory.mktemp("engine"))
     manifest = (repository / "recipes" / RECIPE / "SHA256SUMS").read_bytes()
-    yield make_image(docker_client, engine, hashlib.sha256(manifest).hexdigest(), filler=1)
+    yield engine_image(docker_client, engine, RECIPE, hashlib.sha256(manifest).hexdigest())
     docker_client.images.remove(RECIPE, force=True)
 
 

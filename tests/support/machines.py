@@ -6,9 +6,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tarfile
 import time
 import uuid
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +22,21 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "cluster_node"
 IMAGE = "recipegen-test-node:bookworm"
+PAIR_RECIPE = """
+schema: recipegen/v1
+name: pair
+title: Two machines
+hardware: cpu
+model: {hf_id: owner/model, revision: 0123456789abcdef0123456789abcdef01234567, served_name: m, quantization: BF16}
+image: {mode: prebuilt, base: "ghcr.io/owner/vllm:1", transformers: none}
+engine: {name: vllm, version: 0.32.0, flags: {max-model-len: 4096}}
+cluster: {nodes: 2, tensor: 2}
+headline: ar
+baseline: ar
+variants: {ar: {}, other: {measure: false}}
+run: {ready_timeout_s: 60}
+"""
+"""A recipe for two machines, whose engine may be the smallest one."""
 _CAPABILITIES = ["SYS_ADMIN", "NET_ADMIN"]
 
 
@@ -30,6 +47,30 @@ def build_image() -> str:
         check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "1"}, timeout=600,
     )  # fmt: skip
     return IMAGE
+
+
+def engine_program(folder: Path) -> Path:
+    """The smallest engine that several machines serve together (tiny_rank.c), compiled; it is called vllm."""
+    program = folder / "vllm"
+    subprocess.run(["gcc", "-static", "-O1", "-o", program, Path(__file__).parent / "tiny_rank.c"], check=True)
+    return program
+
+
+def engine_image(client: DockerClient, program: Path, name: str, kit_sha256: str, *, filler: int = 1) -> str:
+    """An image with that engine in it, as if `recipegen build` had made it from a kit; its id.
+
+    Args:
+        filler: bytes that make it larger, and that no compression makes smaller again.
+    """
+    archive = BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add(program, "usr/bin/vllm")
+        extra = tarfile.TarInfo("filler")
+        extra.size = filler
+        tar.addfile(extra, BytesIO(os.urandom(filler)))
+    labels = [f"LABEL org.recipegen.kit-sha256={kit_sha256}", "ENV PATH=/usr/bin"]
+    client.api.import_image_from_data(archive.getvalue(), repository=name, tag="latest", changes=labels)
+    return str(client.images.get(name).id)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One server over several nodes: started on all, the first that ends named, all taken down as far as they can be reached.
+"""One server over several nodes: started on all, the first that ends named, all taken down that can be reached.
 Containers and daemons are the test's; the real ones are e2e's."""
 
 from __future__ import annotations
