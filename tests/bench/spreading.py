@@ -97,10 +97,8 @@ def _sending(machines: Machines, nodes: tuple[Node, ...], image: str) -> Row:
         fresh(lambda: distribute(nodes[:2], image, image_id, lambda _: None, source=nodes[0])),
         fresh(lambda: subprocess.run(by_hand, shell=True, check=True, capture_output=True)),
     )
-    remark = "ids compared before and after included"
-    return Row(
-        f"image of {IMAGE_MB} MB to a node", ours, "s", "docker save | ssh docker load", theirs, 1.25, remark=remark
-    )
+    what, against = f"image of {IMAGE_MB} MB to a node", "docker save | ssh docker load"
+    return Row(what, ours, "s", against, theirs, 1.25, remark="ids compared before and after included")
 
 
 def _looking(nodes: tuple[Node, ...]) -> Row:
