@@ -197,6 +197,7 @@ def test_an_unknown_machine_is_a_problem_and_no_guess(root: Path, how: dict[str,
 
 def test_several_boxes_are_said_in_words(root: Path) -> None:
     edit_recipe(root, "hardware: dgx-spark\n", "hardware: dgx-spark-x2\n")
+    edit_recipe(root, "tensor-parallel-size: 1", "tensor-parallel-size: 2")
     evidence = measured(root, baseline=False)
     body = body_of(evidence)
     assert body["hardware"]["unifiedMemoryGb"] == 256

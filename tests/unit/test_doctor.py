@@ -420,7 +420,11 @@ def test_registries_and_places(tmp_path: Path) -> None:
 
 
 def test_machines_of_a_variant(tmp_path: Path) -> None:
-    for hardware, flags, nodes in (("dgx-spark", {}, 1), ("dgx-spark-x4", {}, 4), ("dgx-spark", {"nnodes": 2}, 2)):
+    for hardware, flags, nodes in (
+        ("dgx-spark", {}, 1),
+        ("dgx-spark-x4", {"-tp": 4}, 4),
+        ("dgx-spark", {"nnodes": 2}, 2),
+    ):
         spec = recipe(tmp_path, hardware=hardware, engine=vllm(flags))
         assert RecipeOnHost(SPARK, spec, "ar", HostOptions()).nodes == nodes
 
