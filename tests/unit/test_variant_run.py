@@ -164,6 +164,7 @@ class Box:
         self.up = False
         self.note = ""
         self.exit_code = -9
+        self.cause, self.lost = "", False
         self.asked: list[str] = []
         self.judged: list[int] = []
 
