@@ -24,8 +24,9 @@ def words_of(nodes: Sequence[Node], facts: Sequence[NodeFacts] = ()) -> dict[str
         for place, knob in ((node.models_dir, "${MODELS_DIR}"), (node.hf_home, "${HF_HOME}")):
             if len(place) > 1 and not place.startswith("~/"):
                 found.setdefault(place, knob)
-        if node.user:
-            found.setdefault(f"{node.user}@", "")
+        account = node.user or (node.ssh or "").removeprefix("ssh://").rpartition("@")[0]
+        if account:
+            found.setdefault(f"{account}@", "")
     for one in facts:
         name = one.host.get("hostname", "")
         if name and name not in _LOCAL:
@@ -41,8 +42,6 @@ def _names(node: Node) -> Iterator[str]:
     for word in (target, host, node.name, node.address):
         if word and word not in _LOCAL:
             yield word
-    if "@" in target:
-        yield f"{target.removeprefix('ssh://').rpartition('@')[0]}@"
 
 
 def anonymous(nodes: Sequence[Node], facts: Sequence[NodeFacts], text: str) -> str:
