@@ -36,6 +36,9 @@ overhead   What the sampling of /metrics and of the host does to tg and pp: the 
 bundle     A bundle with a server log of 96 MB: making it (assembling, scanning for secrets, hashing, packing), and
            verifying it (unpacking, hashing, packing anew, all checks), each against SHA-256 and deflate of the same
            files. And the peak memory of either, with a log of 8 and of 128 MB.
+cluster    Machines that are containers with sshd and a Docker daemon each: an image of 200 MB from one to the next by
+           cluster.image, against `docker save | ssh docker load`; the preflight of four against that of one; two
+           ranks from the first command to the first answer, less the same by hand (ssh, docker run).
 """
 
 from __future__ import annotations
@@ -69,6 +72,7 @@ BENCHMARKS = {
     "import": "importing",
     "overhead": "overhead",
     "bundle": "bundling",
+    "cluster": "spreading",
 }
 """Name to the module that holds it."""
 
