@@ -34,7 +34,6 @@ class ContainerOptions:
     Attributes:
         port: what the server listens on inside; the host's side is the plan's `host` and `port`.
         run: identity of the run, for the label; empty for `up`.
-        rank: of a server over several nodes, for the label.
     """
 
     image: str
@@ -48,8 +47,6 @@ class ContainerOptions:
     runtime: str | None = None
     network: str | None = None
     ulimits: dict[str, int] = field(default_factory=dict)
-    devices: tuple[str, ...] = ()
-    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,10 +90,6 @@ class Server(Protocol):
 
     note: str
     """What the user should know about how it was started; empty when there is nothing."""
-    cause: str
-    """Why it ended, where its runner knows more than an exit code says; empty otherwise."""
-    lost: bool
-    """Whether it ended because a machine is gone: another start would end the same way."""
 
     def start(self) -> None:
         """Starts it, without waiting until it is ready; raises EnvironmentLacks when something is missing."""
@@ -135,8 +128,6 @@ class StartedServer:
     """What is the same for every runner: start on entry, stop on exit, also when the entry is interrupted."""
 
     note = ""
-    cause = ""
-    lost = False
 
     def start(self) -> None:
         """See `Server.start`."""
@@ -217,9 +208,7 @@ def wait_ready(
         if not alive:
             raise MeasurementFailed(
                 _with_log_end(
-                    f"{server.cause} after {waited:.0f} s"
-                    if server.cause
-                    else f"the server of {plan.title} {_ended(server.exit_code)} after {waited:.0f} s",
+                    f"the server of {plan.title} {_ended(server.exit_code)} after {waited:.0f} s",
                     server,
                     plan,
                 ),
