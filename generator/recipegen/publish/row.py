@@ -6,9 +6,10 @@ Owns no text and no file.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from recipegen.spec.model import Published
+if TYPE_CHECKING:
+    from recipegen.spec.model import Published
 
 State = Literal["measured", "published", "not measured"]
 
