@@ -348,7 +348,7 @@ def test_the_comparison_takes_data_of_a_page(metric: str) -> None:
     drawn = vl_convert.vegalite_to_svg({**spec, "width": 300}, config=config("dark"), allowed_base_urls=[])
     found = texts(drawn.encode())
     assert {"A", "B"} <= set(found)
-    assert any("pp2048-tg128-d0-c1" in text for text in found), "the second line of the label is whole"
+    assert "prosepp2048-tg128d0-c1" in found, "the label's three lines are whole"
 
 
 def test_a_second_time_nothing_is_drawn(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
