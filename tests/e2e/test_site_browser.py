@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
+LEFT = "cells => cells.map((cell) => Math.round(cell.getBoundingClientRect().left))"
 SHOWN = "#recipes tbody tr[id^='r-']:not([hidden])"
 
 
@@ -61,6 +63,18 @@ def test_the_table_sorts_measured_figures_alone_and_the_missing_last(browser: Br
         assert page.get_attribute("#recipes th[data-column='tg']", "aria-sort") is None
         assert sort_by(page, "recipe") == "ascending"
         assert names(page) == sorted(names(page))
+
+
+def test_rows_laid_out_as_grids_are_a_table_to_readers_of_the_screen(browser: Browser, made: Path) -> None:
+    with watched(browser) as seen:
+        page = seen.page(f"{made.as_uri()}/index.html")
+        nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+        roles = Counter(str(node["role"]["value"]) for node in nodes if not node["ignored"])
+        # The browser's own tree, in which rows that it need not paint stand too.
+        assert (roles["table"], roles["columnheader"], roles["rowheader"]) == (1, 19, 8)
+        assert roles["cell"] + roles["gridcell"] >= 8 * 15
+        heads = page.locator("#recipes thead tr >> nth=1 >> th").evaluate_all(LEFT)
+        assert page.locator("#r-made-rich > *").evaluate_all(LEFT) == heads
 
 
 def test_equal_rows_keep_their_order(browser: Browser, made: Path) -> None:
@@ -323,5 +337,5 @@ def test_measured_and_published_figures_are_kept_apart(browser: Browser, own: Pa
             links = place.locator("td").nth(8).locator("a").evaluate_all("all => all.map((one) => one.href)")
             assert set(links) <= {one["source"] for one in row["published"]}
             if row["state"] == "published":
-                assert decode.inner_text() == "not measured"
+                assert decode.text_content() == "not measured"
         assert page.inner_text(".g-published >> nth=0").lower() == "published by others"

@@ -82,7 +82,8 @@
         return sign * (column.text ? collator.compare(one, two) : one - two) || a.at - b.at;
       });
     }
-    body.append(...order.map((one) => one.row), nothing);
+    // Rows that stand where they belong are left alone: moving them has the whole table laid out anew.
+    if (order.some((one, at) => body.rows[at] !== one.row)) body.append(...order.map((one) => one.row), nothing);
     for (const [key, { head }] of columns) {
       if (key === sorted.key) head.setAttribute("aria-sort", sorted.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
