@@ -20,6 +20,7 @@ from recipegen.publish.entry import IndexEntry
 from recipegen.publish.figures import with_interval
 from recipegen.publish.index import BEGIN, END, build_index
 from recipegen.publish.listing import list_runs
+from recipegen.publish.ratios import against_baseline
 from recipegen.publish.results_page import build_results_page
 from recipegen.publish.shown import Shown, shown_of
 from recipegen.results.report import ReportCell
@@ -361,6 +362,43 @@ def test_speed_up_over_the_baseline_of_the_same_machine(tmp_path: Path) -> None:
     assert re.fullmatch(r"2\.00 \((1\.9\d|2\.00)–2\.0\d\)", row(one)["× baseline"])
     speed_up = shown(one).row.speed_up
     assert speed_up is not None and (speed_up.baseline, speed_up.effect) == ("ar", "faster")
+
+
+def test_a_pair_counts_each_round_once_wherever_its_ratio_is_shown(tmp_path: Path) -> None:
+    one = entry(tmp_path, baseline="ar")
+    for turn, rate in enumerate((80.0, 84.0, 88.0)):
+        pair = {"id": "p1", "round": turn}
+        measured(one, hour=3 + turn, shown=benchmark(tgs=[1.0, rate - 1, rate, rate + 1]), pair=pair)
+        measured(one, hour=3 + turn, variant="ar", shown=benchmark(tgs=[1.0, 39.0, 40.0, 41.0]), pair=pair)
+    read = shown(one)
+    assert read.row.speed_up is not None and read.row.speed_up.ratio == pytest.approx((2.0 * 2.1 * 2.2) ** (1 / 3))
+    (decode,) = [found for found in against_baseline(read.runs, "ar", "gb10-128g") if found.metric == "tg"]
+    assert (decode.ratio, decode.low, decode.high) == (
+        read.row.speed_up.ratio,
+        read.row.speed_up.low,
+        read.row.speed_up.high,
+    )
+
+
+def test_a_baseline_in_doubt_is_none(tmp_path: Path) -> None:
+    one = entry(tmp_path, baseline="ar")
+    measured(one)
+    folder = measured(one, hour=6, variant="ar")
+    assert shown(one).row.speed_up is not None
+    record = json.loads((folder / "run.json").read_text())
+    record["cells"][0]["verdict"] = {"verdict": "too-slow", "reasons": ["another process had the GPU"]}
+    (folder / "run.json").write_text(json.dumps(record))
+    assert shown(one).row.speed_up is None
+
+
+def test_the_last_run_is_the_newest_and_the_figures_say_their_own_day(tmp_path: Path) -> None:
+    one = entry(tmp_path)
+    folder = measured(one)
+    failed = measured(one, hour=9, status="failed", cell_status="failed")
+    record = json.loads((failed / "run.json").read_text())
+    (failed / "run.json").write_text(json.dumps({**record, "ended": "2026-11-30T07:00:00Z"}))
+    assert row(one)["last run"] == "2026-11-30, figures of 2026-11-21 on gb10-128g"
+    assert shown(one).row.run == folder.name
 
 
 def test_rows_stand_by_hardware_then_the_fastest_first(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 
@@ -29,7 +29,7 @@ from recipegen.plausible import (
     verdicts,
 )
 from recipegen.plausible.record import put_verdicts
-from recipegen.plausible.verdict import judgement
+from recipegen.plausible.verdict import MEANINGS, Verdict, judgement
 from recipegen.results.store import RunWriter, load_run, new_run
 from recipegen.spec.completed import Spec
 from recipegen.spec.model import Recipe
@@ -669,3 +669,7 @@ def test_after_the_last_cell_the_whole_run_is_judged_and_new_doubt_told(dense: S
     judge_run(dense, writer, cast(Any, SimpleNamespace(note=told.append)))
     assert "not judged beside each other" in told[-1] and "prose-think-on.json" in told[-1]
     assert load_run(run)["cells"] == stored
+
+
+def test_every_verdict_has_its_words() -> None:
+    assert set(MEANINGS) == set(get_args(Verdict))

@@ -243,13 +243,10 @@ def _plain(text: str) -> str:
 
 def _figure(row: Row, metric: Literal["tg", "pp"]) -> tuple[str, str]:
     """Median and interval, with the digits that it supports."""
-    from recipegen.publish.figures import NOTHING, digits
+    from recipegen.publish.figures import NOTHING, figure_parts
 
     found = row.tg if metric == "tg" else row.pp
-    if found is None:
-        return NOTHING, ""
-    to = digits(found.median, found.low, found.high)
-    return to.figure(found.median), f"{to.finer(found.low)}–{to.finer(found.high)}" if found.n > 1 else ""
+    return (NOTHING, "") if found is None else figure_parts(found)
 
 
 def _bar(page: Page, row: Row, scale: float, width: int) -> str:

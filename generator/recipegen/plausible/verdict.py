@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["too-fast", "too-slow", "cold", "mixed"]
 Verdict = Literal["too-fast", "too-slow", "cold", "mixed", "plausible", "unknown"]
+
+MEANINGS: Mapping[Verdict, str] = {
+    "plausible": "below the ceiling of the machine, and consistent in itself",
+    "unknown": "nothing speaks against it, and no ceiling of the machine is known",
+    "too-fast": "faster than the machine's memory or arithmetic allows, or cached",
+    "too-slow": "far below what the machine does elsewhere",
+    "cold": "holds samples of a server that was still warming up",
+    "mixed": "samples of two kinds under one figure",
+}
+"""Each in short; docs/plausibility.md has the rules."""
 
 SEVERITY: tuple[Kind, ...] = ("too-fast", "too-slow", "cold", "mixed")
 """Worst first. A figure that no machine reaches is wrong whatever else is true of it; one far below the machine is

@@ -13,6 +13,7 @@ from recipegen.results.report import ReportCell, load_benchmark, metric_values
 from recipegen.results.store import CellRecord
 
 if TYPE_CHECKING:
+    from recipegen.publish.row import Measured
     from recipegen.spec.model import Published
     from recipegen.stats.summary import Described
 
@@ -110,6 +111,23 @@ def _to_place(value: float, place: int) -> str:
 def with_interval(found: Described) -> str:
     """Median and its 95 % interval, each with the digits that it supports."""
     return digits(found.median, found.low, found.high).with_interval(found)
+
+
+def figure_parts(found: Described | Measured) -> tuple[str, str]:
+    """The same in two texts: `102` and `98.1–107.3`, which is empty of a single sample."""
+    to = digits(found.median, found.low, found.high)
+    return to.figure(found.median), f"{to.finer(found.low)}–{to.finer(found.high)}" if found.n > 1 else ""
+
+
+def ratio_parts(ratio: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """A ratio and its interval: `2.37` and `2.30–2.44`, which is empty where there is none."""
+    return f"{ratio:.2f}", "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
+
+
+def ratio_text(ratio: float, low: float | None, high: float | None) -> str:
+    """`2.37 (2.30–2.44)`."""
+    figure, interval = ratio_parts(ratio, low, high)
+    return f"{figure} ({interval})" if interval else figure
 
 
 def table_row(*cells: str) -> str:

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from recipegen.errors import EXIT_FINDINGS, RecipegenError, SpecError
-from recipegen.publish.figures import NOTHING, conditions, digits, number, table_head, table_row
+from recipegen.publish.figures import NOTHING, conditions, figure_parts, number, ratio_text, table_head, table_row
 from recipegen.publish.marks import DOUBT, is_doubtful, marked, quality_marked
 from recipegen.publish.row import Measured, Row, State
 from recipegen.quoting import markdown_link, markdown_text
@@ -134,16 +134,17 @@ def _measured_row(row: Row, *, agents: bool) -> str:
         NOTHING if row.context is None else f"{row.context:,}",
         quality_marked(row.quality),
         *([_agents(row)] if agents else []),
-        markdown_text(_ran(row)),
+        markdown_text(ran_text(row)),
         str(row.reproduced) if row.reproduced else NOTHING,
         markdown_text(marked(row.status)),
         _links(row),
     )
 
 
-def _ran(row: Row) -> str:
-    where = [] if row.own_hardware and row.machine is None else [f"on {row.machine}"]
-    return " ".join([row.date or NOTHING, *where])
+def ran_text(row: Row) -> str:
+    """`2026-11-28 on gb10-128g`; where the newest run is not the one of the figures, both."""
+    figures = f"{row.date or 'no date'} on {row.machine}"
+    return figures if row.last_run in (None, row.date) else f"{row.last_run}, figures of {figures}"
 
 
 def remarks_of(row: Row, metric: Literal["tg", "pp"]) -> list[str]:
@@ -159,10 +160,9 @@ def figure_text(found: Measured | None, remarks: Sequence[str] = ()) -> str:
     """`61.9 (59.25–62.40, n=11, wide-interval)`, as finished Markdown."""
     if found is None:
         return NOTHING
-    to = digits(found.median, found.low, found.high)
-    interval = [f"{to.finer(found.low)}–{to.finer(found.high)}"] * (found.n > 1)
-    told = [*interval, f"n={found.n}", *odd(found), *remarks]
-    return f"{to.figure(found.median)} ({', '.join(told)})"
+    figure, interval = figure_parts(found)
+    told = [interval, f"n={found.n}", *odd(found), *remarks]
+    return f"{figure} ({', '.join(filter(None, told))})"
 
 
 def odd(found: Measured) -> list[str]:
@@ -175,9 +175,7 @@ def speed_up_text(row: Row) -> str | None:
     found = row.speed_up
     if found is None:
         return None
-    interval = "" if found.low is None or found.high is None else f" ({found.low:.2f}–{found.high:.2f})"
-    decided = " undecided" if found.effect == "undecided" else ""
-    return f"{found.ratio:.2f}{interval}{decided}"
+    return ratio_text(found.ratio, found.low, found.high) + (" undecided" if found.effect == "undecided" else "")
 
 
 def _published_table(rows: Sequence[Row]) -> list[str]:

@@ -85,6 +85,10 @@ class RunLine:
     cells: tuple[CellLine, ...]
     record: RunRecord = field(repr=False)
 
+    def measured(self, cell_id: str) -> CellLine | None:
+        """The cell of that id, where it has figures."""
+        return next((cell for cell in self.cells if cell.id == cell_id and cell.figures), None)
+
     @property
     def done(self) -> int:
         """Cells that were measured."""

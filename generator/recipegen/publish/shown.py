@@ -17,12 +17,10 @@ from recipegen.publish.charts.recipe import recipe_charts
 from recipegen.publish.entry import IndexEntry, entry_of, headline_cell, headline_run
 from recipegen.publish.history import headline_histories
 from recipegen.publish.listing import CellLine, RunLine, list_runs
+from recipegen.publish.ratios import ratio_of
 from recipegen.publish.row import AgentScore, Measured, Row, SpeedUp, State
 from recipegen.results.reproduced import load_reproductions
-from recipegen.results.store import pair_id, pair_round, quality_of, run_order
-from recipegen.stats import warm
-from recipegen.stats.compare import compare
-from recipegen.stats.rounds import compare_rounds
+from recipegen.results.store import quality_of, run_order
 
 if TYPE_CHECKING:
     from recipegen.publish.charts.chart import Chart
@@ -110,7 +108,7 @@ def _row(entry: IndexEntry, runs: Sequence[RunLine], reproductions: Sequence[Rep
         tg=_measured(figures.get("tg")),
         pp=_measured(figures.get("pp")),
         ttfr=_measured(figures.get("ttfr")),
-        speed_up=_speed_up(entry, runs, run, cell),
+        speed_up=_speed_up(entry, runs, run),
         memory_bytes=cell.peak_used_bytes if cell else None,
         quality=quality,
         verdict=cell.verdict if cell else None,
@@ -146,12 +144,7 @@ def _headline(entry: IndexEntry, runs: Sequence[RunLine]) -> tuple[RunLine | Non
     if chosen is None:
         return None, None
     run = next(run for run in runs if run.folder == chosen[0])
-    return run, cell_line(run, entry.cell_id)
-
-
-def cell_line(run: RunLine, cell_id: str) -> CellLine | None:
-    """The cell of that id, where it was measured."""
-    return next((cell for cell in run.cells if cell.id == cell_id and cell.status == "done"), None)
+    return run, run.measured(entry.cell_id)
 
 
 def _failed_quality(entry: IndexEntry, runs: Sequence[RunLine]) -> bool:
@@ -165,42 +158,9 @@ def _measured(found: Described | None) -> Measured | None:
     return Measured(found.median, found.low, found.high, found.n, tuple(one.code for one in found.warnings))
 
 
-def _speed_up(entry: IndexEntry, runs: Sequence[RunLine], run: RunLine | None, cell: CellLine | None) -> SpeedUp | None:
-    """Decode speed over the baseline's: rounds of one paired measurement where there is one, else the newest runs."""
-    if run is None or cell is None or entry.baseline in (None, entry.headline):
+def _speed_up(entry: IndexEntry, runs: Sequence[RunLine], run: RunLine | None) -> SpeedUp | None:
+    """Decode speed of the run in the table over the baseline's."""
+    if run is None or entry.baseline is None or entry.baseline == entry.headline:
         return None
-    others = [
-        one
-        for one in runs
-        if one.variant == entry.baseline and one.machine == run.machine and one.quality != "fail" and _tg(one, cell.id)
-    ]
-    try:
-        rounds = _rounds(run, others, runs, cell.id)
-        if rounds:
-            paired = compare_rounds(rounds)
-            return SpeedUp(str(entry.baseline), paired.ratio, paired.low, paired.high, paired.effect)
-        if others:
-            found = compare(_tg(others[0], cell.id), _tg(run, cell.id), drop_first=False)
-            return SpeedUp(str(entry.baseline), found.ratio, found.low, found.high, found.effect)
-    except ValueError:
-        return None  # a median of nothing has no ratio
-    return None
-
-
-def _rounds(
-    run: RunLine, others: Sequence[RunLine], runs: Sequence[RunLine], cell_id: str
-) -> list[tuple[list[float], list[float]]]:
-    """Samples of baseline and headline in each turn of the paired measurement that the run belongs to."""
-    pair = pair_id(run.record)
-    if pair is None:
-        return []
-    theirs = {pair_round(one.record): one for one in others if pair_id(one.record) == pair}
-    own = {pair_round(one.record): one for one in runs if one.variant == run.variant and pair_id(one.record) == pair}
-    turns = [(_tg(theirs[turn], cell_id), _tg(own[turn], cell_id)) for turn in own if turn in theirs]
-    return [(baseline, headline) for baseline, headline in turns if headline]
-
-
-def _tg(run: RunLine, cell_id: str) -> list[float]:
-    """Warm decode samples of a cell; none where it was not measured."""
-    cell = cell_line(run, cell_id)
-    return warm(cell.samples["tg"])[0] if cell and cell.samples.get("tg") else []
+    found = ratio_of(run, runs, entry.baseline, entry.cell_id, "tg")
+    return None if found is None else SpeedUp(entry.baseline, found.ratio, found.low, found.high, found.effect)

@@ -17,6 +17,7 @@ from recipegen.publish.index import RESULTS_PAGE, RecordsBroken, around_table, b
 from recipegen.publish.results_page import build_results_page
 from recipegen.publish.row import Row
 from recipegen.publish.shown import Shown, read_shown
+from recipegen.spec.model import MEASURED_STATUSES
 from recipegen.workspace import Workspace
 
 _CHART_LIMIT = 16 << 20
@@ -95,7 +96,7 @@ def write_charts(shown: Shown, *, write: bool = True) -> list[Path]:
 def _unmeasured(shown: Shown) -> list[Chart]:
     """What stands in for the charts that a recipe's README shows and that there are no samples for: the README follows
     from recipe.yaml alone, which says that something was measured."""
-    if shown.entry.status not in ("measured", "shipped"):
+    if shown.entry.status not in MEASURED_STATUSES:
         return []
     there = {chart.id for chart in shown.charts}
     return [chart for chart in map(empty_chart, ("tg", "pp")) if chart.id not in there]

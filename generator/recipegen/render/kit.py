@@ -84,6 +84,12 @@ def render_kit(
     return dict(sorted(kit.items()))
 
 
+def kit_commands(spec: Spec, templates: Templates) -> str:
+    """The commands with which a stranger measures a recipe by its kit alone, as the kit's README shows them."""
+    run = docker_run(spec, spec.headline)
+    return templates.render("kit/_commands.j2", spec=spec, container=container(spec), docker_run=run)
+
+
 def _add_image(spec: Spec, add: _Add) -> None:
     add(
         "Dockerfile",

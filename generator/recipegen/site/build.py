@@ -145,16 +145,11 @@ def _opened(out: Path) -> Manifest | None:
     return found
 
 
-def _sources(workspace: Workspace) -> dict[str, Path | None]:
+def _sources(workspace: Workspace) -> list[Path]:
     from recipegen.shipped import patches_dir, templates_dir
 
     root = workspace.repository.root
-    return {
-        "templates": templates_dir() / "site",
-        "own templates": root / "templates" / "site",
-        "patches": patches_dir(),
-        "own patches": root / "patches",
-    }
+    return [templates_dir(), root / "templates", patches_dir(), root / "patches"]
 
 
 def _is_kept(old: Manifest, out: Path, name: str, fresh: str) -> bool:
@@ -190,6 +185,7 @@ def _built(
     problems: list[Problem] = []
     todo = [one for one in prints if one not in kept]
     made: list[tuple[str, str]] = []
+    read = 0
     for one in prints:
         if one in kept:
             rows.append(kept[one])
@@ -198,7 +194,8 @@ def _built(
                 site.keep(path)
             continue
         if progress is not None:
-            progress(todo.index(one), len(todo), one)
+            progress(read, len(todo), one)
+        read += 1
         recipe, wrong = pages.recipe(one)
         problems += wrong
         if recipe is None:

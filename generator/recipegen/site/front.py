@@ -6,17 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recipegen.publish.figures import digits, number
-from recipegen.publish.index import published_headline
-from recipegen.publish.marks import DOUBT, is_doubtful, marked, quality_marked
+from recipegen.publish.figures import figure_parts, number, ratio_parts
+from recipegen.publish.index import odd, published_headline, remarks_of
+from recipegen.publish.marks import marked, quality_marked
 from recipegen.publish.row import Measured, Row, SpeedUp
 from recipegen.spec.model import Published
 
 LONGEST = 200
 """Characters of a text that a cell shows; the recipe's own page shows all."""
 
-USUAL = {"tg": 128, "pp": 2048}
-"""Tokens that a column is of where its cell says nothing else."""
 LABELS = {"tg": "decode", "pp": "prefill"}
 _GROUPS = {"recipe": "", "setup": "set up with", "measured": "measured here", "published": "published by others"}
 _STATES = ("measured", "published", "not measured")
@@ -122,8 +120,8 @@ def _recipe(row: Row) -> dict[str, Any]:
         "engine_name": short(engine_name(row)),
         "hardware": short(row.hardware),
         "context": row.context,
-        "tg": _figure(row.tg, _remarks(row, "tg", row.tg_tokens)),
-        "pp": _figure(row.pp, _remarks(row, "pp", row.pp_tokens)),
+        "tg": _figure(row.tg, _remarks(row, "tg")),
+        "pp": _figure(row.pp, _remarks(row, "pp")),
         "speed_up": _speed_up(row.speed_up),
         "memory": None if row.memory_bytes is None else f"{row.memory_bytes / (1 << 30):.1f}",
         "quality": row.quality or ("not asked" if row.run else ""),
@@ -138,38 +136,29 @@ def _recipe(row: Row) -> dict[str, Any]:
 def _figure(found: Measured | None, remarks: Sequence[str]) -> dict[str, Any] | None:
     if found is None:
         return None
-    to = digits(found.median, found.low, found.high)
-    # Of few samples the interval is wide as a rule, and is not yet one of 95 %.
-    codes = [code for code in found.warnings if code != "wide-interval" or "few-samples" not in found.warnings]
+    text, interval = figure_parts(found)
     return {
         "value": f"{found.median:.6g}",
-        "text": to.figure(found.median),
-        "interval": f"{to.finer(found.low)}–{to.finer(found.high)}" if found.n > 1 else "one sample",
+        "text": text,
+        "interval": interval or "one sample",
         "n": found.n,
-        "remarks": [*(codes if found.n > 1 else []), *remarks],
+        "remarks": [*(odd(found) if interval else []), *remarks],
     }
 
 
-def _remarks(row: Row, metric: str, tokens: int) -> list[str]:
-    """What must stand beside a figure: it is of another cell than the column says, of another machine, in doubt."""
-    return [
-        *[f"{metric}{tokens}"] * (tokens != USUAL[metric]),
-        *[f"c{row.concurrency}"] * (row.concurrency != 1),
-        *[f"d{row.depth}"] * (row.depth != 0),
-        *["collected"] * (row.origin == "collected"),
-        *[f"on {short(str(row.machine))}"] * (not row.own_hardware),
-        *[f"{DOUBT} {row.verdict}"] * is_doubtful(row.verdict),
-    ]
+def _remarks(row: Row, metric: Literal["tg", "pp"]) -> list[str]:
+    """What must stand beside a figure; here, no heading says that it is of another machine."""
+    return [*remarks_of(row, metric), *[f"on {short(str(row.machine))}"] * (not row.own_hardware)]
 
 
 def _speed_up(found: SpeedUp | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    known = found.low is not None and found.high is not None
+    text, interval = ratio_parts(found.ratio, found.low, found.high)
     return {
         "value": f"{found.ratio:.6g}",
-        "text": f"{found.ratio:.2f}",
-        "interval": f"{found.low:.2f}–{found.high:.2f}" if known else "",
+        "text": text,
+        "interval": interval,
         "undecided": found.effect == "undecided",
     }
 

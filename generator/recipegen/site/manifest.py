@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ class Manifest:
 
     Attributes:
         key: of everything that all pages hang on: recipegen's version, templates, options.
-        recipes: by name the fingerprint of a recipe's files, its row as data, and its files of the site.
+        recipes: by name the fingerprint of a recipe's files, and its row as data.
         files: SHA-256 of every file of the site, by its path in it.
     """
 
@@ -58,16 +58,13 @@ def read_manifest(out: Path) -> Manifest | None:
     return Manifest(str(data.get("key")), known, {path: str(digest) for path, digest in files.items()})
 
 
-def fingerprint(folder: Path, extra: str = "") -> str:
+def fingerprint(folder: Path) -> str:
     """Of a folder: paths, sizes and times of all files in it, as `make` would look at them.
 
     A file that is changed within a clock tick and keeps its size is not noticed; `recipegen site --force` reads all.
-
-    Args:
-        folder: what is looked at; what is not there is as good as empty.
-        extra: what else the pages hang on.
+    What is not there is as good as empty.
     """
-    digest = hashlib.sha256(extra.encode())
+    digest = hashlib.sha256()
     for line in _lines(str(folder), ""):
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
@@ -89,23 +86,18 @@ def _lines(folder: str, inside: str) -> Iterator[str]:
             yield f"{inside}{entry.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n"
 
 
-def site_key(templates: Mapping[str, Path | None], options: str) -> str:
-    """Of what all pages hang on.
+def site_key(sources: Sequence[Path], options: str) -> str:
+    """Of what all pages hang on, beside the recipes.
 
     Args:
-        templates: folders of templates and patches in force, by a name of their own.
+        sources: folders of templates and patches, in an order that stays.
         options: of the command.
     """
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import version
 
     from recipegen import __version__
 
-    try:
-        charts = version("vl-convert-python")
-    except PackageNotFoundError:
-        charts = ""
-    parts = [FORMAT, __version__, charts, options]
-    parts += [f"{name} {fingerprint(folder)}" for name, folder in sorted(templates.items()) if folder is not None]
-    # The package's own code: pages change with it, also between two versions of a checkout.
-    parts.append(fingerprint(Path(__file__).parents[1]))
+    # The package's own code too: pages change with it, also between two versions of a checkout.
+    folders = [*sources, Path(__file__).parents[1]]
+    parts = [FORMAT, __version__, version("vl-convert-python"), options, *map(fingerprint, folders)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

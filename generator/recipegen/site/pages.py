@@ -25,15 +25,6 @@ from recipegen.workspace import attempt
 if TYPE_CHECKING:
     from recipegen.workspace import Workspace
 
-VERDICTS = {
-    "plausible": "below the ceiling of the machine, and consistent in itself",
-    "unknown": "nothing speaks against it, and no ceiling of the machine is known",
-    "too-fast": "faster than the machine's memory or arithmetic allows, or cached",
-    "too-slow": "far below what the machine does elsewhere",
-    "cold": "holds samples of a server that was still warming up",
-    "mixed": "samples of two kinds under one figure",
-}
-"""Verdicts on a figure in short; docs/plausibility.md has the rules."""
 _ASSETS = ("site.css", "front.css", "copy.js", "table.js", "compare.js", "charts.js")
 
 
@@ -123,6 +114,7 @@ def _rules_context() -> dict[str, Any]:
 
 
 def _method_context() -> dict[str, Any]:
+    from recipegen.plausible.verdict import MEANINGS
     from recipegen.stats.bootstrap import CONFIDENCE
     from recipegen.stats.history import MATTERS
     from recipegen.stats.summary import DRIFT_CHANGE, FEW, WIDE
@@ -133,7 +125,7 @@ def _method_context() -> dict[str, Any]:
         "units": UNITS,
         "statuses": STATUS,
         "qualities": QUALITY,
-        "verdicts": VERDICTS,
+        "verdicts": MEANINGS,
         "confidence": CONFIDENCE,
         "few": FEW,
         "wide": WIDE,

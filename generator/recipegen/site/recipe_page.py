@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipegen.publish.figures import METRICS, UNITS, digits, number, with_interval
+from recipegen.publish.figures import METRICS, UNITS, figure_parts, number, ratio_parts, with_interval
 from recipegen.publish.history import figure_words
-from recipegen.publish.index import speed_up_text
 from recipegen.publish.marks import QUALITY, STATUS, is_doubtful, marked, quality_marked
 from recipegen.publish.ratios import against_baseline
 from recipegen.quoting import shell_command, url_path
@@ -46,7 +45,7 @@ def recipe_context(workspace: Workspace, spec: Spec, shown: Shown, base_url: str
         "quality": {"text": quality_marked(row.quality), "meaning": QUALITY.get(row.quality, ("", ""))[1]},
         "tiles": list(_tiles(shown)),
         "charts": shown.charts,
-        "commands": _commands(spec),
+        "commands": _commands(workspace, spec),
         "flags": [] if spec.missing else _flags(spec),
         "launch": {} if spec.missing else _launch(spec),
         "source": (folder / "recipe.yaml").read_text(encoding="utf-8", errors="replace"),
@@ -75,43 +74,39 @@ def _tiles(shown: Shown) -> Iterator[tuple[str, str, str]]:
     yield "Prefill", *_tile(row.pp, "tok/s", row.pp_tokens, "pp")
     yield "First response", *_tile(row.ttfr, "ms", row.pp_tokens, "pp")
     if row.speed_up is not None:
-        figure, _, interval = (speed_up_text(row) or "").partition(" ")
+        figure, interval = ratio_parts(row.speed_up.ratio, row.speed_up.low, row.speed_up.high)
+        undecided = "undecided" if row.speed_up.effect == "undecided" else ""
         over = f"decode over {row.speed_up.baseline}, same cell and machine"
-        yield "× baseline", figure, " ".join(filter(None, [interval, over]))
+        yield "× baseline", figure, ", ".join(filter(None, [interval, undecided, over]))
     if row.memory_bytes is not None:
         yield "Memory", f"{row.memory_bytes / (1 << 30):.1f} GiB", "most that the host had in use"
-    where = f"on {row.machine}" + ("" if row.own_hardware else ", not the hardware that it is written for")
-    yield "Last run", row.date or "no date", where
+    figures = "" if row.last_run == row.date else f"figures of {row.date or 'no date'}, "
+    other = "" if row.own_hardware else ", not the hardware that it is written for"
+    yield "Last run", row.last_run or "no date", f"{figures}on {row.machine}{other}"
     yield "Reproduced", str(row.reproduced), "on other machines"
 
 
 def _tile(found: Measured | None, unit: str, tokens: int, name: str) -> tuple[str, str]:
     if found is None:
         return "–", "no sample"
-    to = digits(found.median, found.low, found.high)
-    interval = "one sample" if found.n == 1 else f"95 % interval {to.finer(found.low)}–{to.finer(found.high)}"
-    return f"{to.figure(found.median)} {unit}", ", ".join(
-        [f"{name}{tokens}", interval, f"n={found.n}", *found.warnings]
-    )
+    figure, interval = figure_parts(found)
+    told = [f"{name}{tokens}", f"95 % interval {interval}" if interval else "one sample", f"n={found.n}"]
+    return f"{figure} {unit}", ", ".join([*told, *found.warnings])
 
 
-def _commands(spec: Spec) -> list[tuple[str, str, str]]:
+def _commands(workspace: Workspace, spec: Spec) -> list[tuple[str, str, str]]:
     """Id, title and text of the commands to copy."""
     if spec.missing:
         return [("show", "Read what is known of it", f"recipegen show {spec.name}")]
-    from recipegen.engines.container import docker_run
-    from recipegen.quoting import shell_arg
+    from recipegen.render.kit import kit_commands
 
-    run = " ".join(shell_arg(arg) for arg in docker_run(spec, spec.headline))
-    kit = [
-        f"cd recipes/{spec.name} && bash scripts/download_models.sh",
-        run,
-        "bash scripts/wait_for_server.sh && bash scripts/bench.sh",
-    ]
+    kit = ("kit", f"With the kit alone, in recipes/{spec.name}", kit_commands(spec, workspace.templates))
+    if spec.hardware.nodes > 1:
+        return [("plan", "What each machine will hold", f"recipegen plan {spec.name}"), kit]
     return [
         ("measure", "Build, start, measure, take down", f"recipegen bench {spec.name}"),
         ("reproduce", "Measure again and hold it against the newest run", f"recipegen reproduce {spec.name}"),
-        ("kit", "With the kit alone, without recipegen", "\n".join(kit)),
+        kit,
     ]
 
 

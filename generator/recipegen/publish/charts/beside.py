@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from recipegen.publish.charts.chart import axis
+from recipegen.publish.charts.chart import CELL_LABELS, axis
 from recipegen.publish.charts.samples import NAMES
 from recipegen.publish.figures import UNITS
 
 SIDES = ("A", "B")
-_LABELS = {
-    "labelExpr": "split(replace(replace(datum.label, '-pp', ' pp'), regexp('-d(?=[0-9]+-c)'), ' d'), ' ')",
-    "labelLimit": 140,
-    "labelOverlap": False,
-    "labelOffset": -14,  # of three lines, see over_time.CELL_LABELS
-}
 
 
 def compare_spec(metric: str) -> dict[str, Any]:
@@ -30,7 +24,7 @@ def compare_spec(metric: str) -> dict[str, Any]:
     across = axis(f"{NAMES[metric]} ({UNITS[metric]})")
     sides: dict[str, Any] = {"field": "side", "type": "nominal", "scale": {"domain": list(SIDES)}}
     line = {
-        "y": {"field": "cell", "type": "nominal", "title": None, "sort": None, "axis": _LABELS},
+        "y": {"field": "cell", "type": "nominal", "title": None, "sort": None, "axis": CELL_LABELS},
         "yOffset": {**sides},
     }
     told = {**sides, "legend": {"title": None}}

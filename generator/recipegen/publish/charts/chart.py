@@ -6,6 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+CELL_LABELS = {
+    "labelExpr": "split(replace(replace(datum.label, '-pp', ' pp'), regexp('-d(?=[0-9]+-c)'), ' d'), ' ')",
+    "labelLimit": 140,
+    "labelOverlap": False,
+    "labelOffset": -14,  # three lines hang from the first; so they stand in the middle of their row
+}
+"""An axis of cells that leaves a phone room for what is drawn: text, prompt and answer, the rest, a line each."""
+
 
 @dataclass(frozen=True)
 class Chart:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from recipegen.publish.charts.chart import Chart, axis, series
+from recipegen.publish.charts.chart import CELL_LABELS, Chart, axis, series
 from recipegen.publish.charts.samples import NAMES
 from recipegen.publish.figures import UNITS, with_interval
 from recipegen.publish.history import Series
 from recipegen.publish.ratios import Ratio
 
-CUT = " · "
-"""Where a label is cut into lines; a line break would not outlive what makes texts harmless."""
 _DAYS = {"format": "%Y-%m-%d", "labelOverlap": True, "tickCount": 6}
 
 
@@ -104,27 +101,13 @@ def history_chart(found: Series) -> Chart | None:
     )
 
 
-CELL_LABELS = {
-    "labelExpr": f"split(datum.label, '{CUT}')",
-    "labelLimit": 140,
-    "labelOverlap": False,
-    "labelOffset": -14,  # three lines hang from the first; so they stand in the middle of their row
-}
-"""An axis of cells that leaves a phone room for what is drawn."""
-
-
-def _lines(cell: str) -> str:
-    """A cell's id where it is cut into lines: its text, prompt and answer, the rest."""
-    return re.sub(r"-(pp\d+-tg\d+)-(d\d+-c\d+)", rf"{CUT}\1{CUT}\2", cell, count=1)
-
-
 def baseline_chart(ratios: Sequence[Ratio], baseline: str) -> Chart | None:
     """How many times as fast as the baseline each variant is, cell by cell, with intervals."""
     if not ratios:
         return None
     values = [
         {
-            "cell": _lines(one.cell),
+            "cell": one.cell,
             "series": f"{one.variant}, {NAMES[one.metric].lower()}",
             "ratio": one.ratio,
             "low": one.ratio if one.low is None else one.low,

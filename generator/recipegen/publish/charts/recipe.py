@@ -35,7 +35,7 @@ def recipe_charts(runs: Sequence[RunLine], row: Row, baseline: str | None, histo
     newest[row.headline] = next(run for run in runs if (run.run, run.machine) == (row.run, row.machine))
     first = [row.headline, *([baseline] if baseline in newest and baseline != row.headline else [])]
     shown = {variant: newest[variant] for variant in [*first, *sorted(newest.keys() - set(first))]}
-    cells = {variant: cell for variant, run in shown.items() if (cell := _cell(run, row.cell)) is not None}
+    cells = {variant: cell for variant, run in shown.items() if (cell := run.measured(row.cell)) is not None}
     headline = cells.get(row.headline)
     if headline is None:
         return []  # its report cannot be used, which is told elsewhere
@@ -52,10 +52,6 @@ def recipe_charts(runs: Sequence[RunLine], row: Row, baseline: str | None, histo
         *(history_chart(one) for one in history if one.machine == row.machine and one.metric in ("tg", "pp")),
     ]
     return [chart for chart in found if chart is not None]
-
-
-def _cell(run: RunLine, cell_id: str) -> CellLine | None:
-    return next((cell for cell in run.cells if cell.id == cell_id and cell.figures), None)
 
 
 def _newest_cells(runs: Sequence[RunLine]) -> list[CellLine]:
