@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -20,7 +21,6 @@ _PADDING = {"left": 30, "right": 20, "top": 8, "bottom": 8}
 _LONGEST = 400
 """Characters of a text in a drawing: far beyond what has room, and Vega measures ten thousand for seconds."""
 _MARK = re.compile(rb"<!-- recipegen chart, inputs ([0-9a-f]{64}), drawing ([0-9a-f]{64}) -->\n")
-_LIBRARY = "vl-convert-python"
 
 
 def svg(chart: Chart) -> bytes:
@@ -72,8 +72,14 @@ def _around() -> dict[str, Any]:
 def _inputs(chart: Chart) -> str:
     """Of everything that the drawing hangs on."""
     # The chart as it is given: making ten thousand samples visible takes longer than reading them did.
-    parts = [chart.spec, chart.title, chart.description, _around(), version(_LIBRARY), STYLE]
-    return _sha(json.dumps(parts, sort_keys=True).encode())
+    parts = [chart.spec, chart.title, chart.description, _around(), _library(), STYLE]
+    return _sha(json.dumps(parts).encode())
+
+
+@cache
+def _library() -> str:
+    """Version of the library that draws: looked up once, because that reads a file."""
+    return version("vl-convert-python")
 
 
 def _sha(data: bytes) -> str:
