@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LABEL_RECIPE = "org.recipegen.server.recipe"
 LABEL_VARIANT = "org.recipegen.server.variant"
 LABEL_RUN = "org.recipegen.server.run"
+LABEL_RANK = "org.recipegen.server.rank"
+"""Of a server over several nodes: which of them the container belongs to."""
 
 BASE_LABEL = "org.opencontainers.image.base.name"
 """Where the OCI annotations say that an image names its base."""
@@ -93,17 +95,20 @@ def run_container(
     runtime: str | None = None,
     network: str | None = None,
     ulimits: dict[str, int] | None = None,
+    devices: Sequence[str] = (),
 ) -> Container:
     """Starts a container in the background. It gets `env` and nothing of this process's environment.
 
     Args:
         command: the argument list; the image's entrypoint, if it has one, comes before it.
         labels: must hold LABEL_RECIPE, by which the container is found again.
-        ports: ignored with the network "host", where the container's ports are the host's.
+        ports: ignored where the container has no network of its own ("host", "container:NAME"): its ports are the
+            other's.
         ipc: "host" or "private".
         shm_size: size of /dev/shm, as in "16g".
         gpus: "all" or None.
         ulimits: name -> soft and hard limit; -1 is none.
+        devices: of the host, such as /dev/infiniband.
 
     Raises:
         EnvironmentLacks: no such image, port or name taken, no GPU runtime, a folder to mount is missing.
@@ -129,12 +134,13 @@ def run_container(
         "name": name,
         "labels": labels,
         "environment": env,
-        "ports": {} if network == "host" else {f"{inside}/tcp": outside for inside, outside in ports.items()},
+        "ports": {} if shares_network(network) else {f"{inside}/tcp": outside for inside, outside in ports.items()},
         "mounts": mounts,
         "ipc_mode": ipc,
         "shm_size": shm_size,
         "runtime": runtime,
         "network_mode": network,
+        "devices": [f"{device}:{device}:rwm" for device in devices],
         "ulimits": [Ulimit(name=key, soft=value, hard=value) for key, value in (ulimits or {}).items()],
     }
     if gpus == "all":
@@ -156,6 +162,11 @@ def run_container(
         _remove(container)
         raise
     return container
+
+
+def shares_network(network: str | None) -> bool:
+    """Whether a container has the network of its host or of another container instead of its own."""
+    return network is not None and (network == "host" or network.startswith("container:"))
 
 
 def _free_name(client: DockerClient, name: str) -> None:

@@ -115,6 +115,7 @@ def build(
     no_cache: bool = False,
     network: str | None = None,
     labels: Mapping[str, str] | None = None,
+    daemon: str | None = None,
     on_line: Callable[[str], None] = lambda _line: None,
 ) -> None:
     """Builds the Dockerfile of a folder into an image.
@@ -123,6 +124,7 @@ def build(
         kit: folder with the Dockerfile; the whole of it is the build's context.
         tag: what the image is called.
         network: "host" for the build's RUN steps, or None for Docker's default.
+        daemon: address of the daemon that builds; the usual one by default.
         on_line: gets every line of the build's output (BuildKit's plain progress) as it comes.
 
     Raises:
@@ -145,7 +147,8 @@ def build(
         on_line(line)
 
     # Without a limit on silence: compiling an engine can be silent for the better part of an hour.
-    code = proc.stream(argv, on_line=hear, env=proc.child_env({"DOCKER_BUILDKIT": "1"}))
+    own = {"DOCKER_HOST": daemon} if daemon else {}
+    code = proc.stream(argv, on_line=hear, env=proc.child_env({"DOCKER_BUILDKIT": "1", **own}))
     if code != 0:
         raise output.failure(tag, code)
 

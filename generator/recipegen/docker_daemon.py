@@ -68,6 +68,21 @@ def connect() -> DockerClient:
         raise _no_daemon(address, str(error)) from error
 
 
+def connect_to(address: str) -> DockerClient:
+    """A client of the daemon at an address, whatever DOCKER_HOST says, once it has answered.
+
+    Raises:
+        EnvironmentLacks: no daemon answers there.
+    """
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        return docker.from_env(timeout=API_TIMEOUT_S, environment={**os.environ, "DOCKER_HOST": address})
+    except (DockerException, ValueError) as error:
+        raise _no_daemon(address, str(error)) from error
+
+
 def _no_daemon(address: str, reason: str) -> EnvironmentLacks:
     other = "or measure without Docker: --runner local"
     if "paramiko" in reason:

@@ -40,8 +40,12 @@ def build_image(
     base_image: str | None = None,
     no_cache: bool = False,
     network: str | None = None,
+    daemon: str | None = None,
 ) -> str:
     """Build the image from the kit on disk.
+
+    Args:
+        daemon: address of the daemon that builds; the usual one by default.
 
     Returns:
         The image's tag.
@@ -51,5 +55,7 @@ def build_image(
     tag = container(spec).image
     args = {"BASE_IMAGE": base_image} if base_image else {}
     labels = {LABEL_KIT: sha256_file(folder / MANIFEST), LABEL_BASE: base_image or spec.image.base}
-    build(folder, tag, build_args=args, labels=labels, no_cache=no_cache, network=network, on_line=on_line)
+    build(
+        folder, tag, build_args=args, labels=labels, no_cache=no_cache, network=network, daemon=daemon, on_line=on_line
+    )
     return tag

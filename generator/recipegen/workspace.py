@@ -228,19 +228,6 @@ def resolved_data(spec: Spec) -> dict[str, Any]:
     return data
 
 
-def require_one_machine(spec: Spec) -> None:
-    """Refuse to start a server that needs several machines.
-
-    Raises:
-        RecipegenError: the recipe is for more than one.
-    """
-    if spec.hardware.nodes > 1:
-        raise RecipegenError(
-            f"{spec.name} is for {spec.hardware.nodes} machines; recipegen starts servers on one",
-            hint=f"start it by its README, then `recipegen bench {spec.name} --base-url http://HEAD:{spec.run.port}`",
-        )
-
-
 def require_allowed(spec: Spec, variants: Iterable[str]) -> None:
     """Refuse to start variants that the recipe shows as a warning only.
 

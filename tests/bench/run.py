@@ -39,6 +39,9 @@ bundle     A bundle with a server log of 96 MB: making it (assembling, scanning 
 site       200 recipes with 10,000 reports of 30 samples: writing their site, its peak memory, writing it again when
            nothing has changed, and when one recipe has; bytes of the front page; in headless Chromium, the time until
            its table is shown, and from a letter in the search field to the frame that shows what matches.
+cluster    Machines that are containers with sshd and a Docker daemon each: an image of 200 MB from one to the next by
+           cluster.image, against `docker save | ssh docker load`; the preflight of four against that of one; two
+           ranks from the first command to the first answer, less the same by hand (ssh, docker run).
 """
 
 from __future__ import annotations
@@ -73,6 +76,7 @@ BENCHMARKS = {
     "overhead": "overhead",
     "bundle": "bundling",
     "site": "siting",
+    "cluster": "spreading",
 }
 """Name to the module that holds it."""
 

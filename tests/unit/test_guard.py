@@ -185,7 +185,7 @@ def test_up_watches_a_server_while_it_loads(monkeypatch: pytest.MonkeyPatch) -> 
     graces: list[float | None] = []
 
     class Loading:
-        note, exit_code = "", -9
+        note, exit_code, cause = "", -9, ""
 
         def start(self) -> None:
             assert killed.wait(20)

@@ -157,6 +157,8 @@ def test_another_image_or_engine_under_the_same_tag_is_told() -> None:
 class Box:
     """Servers and cells that do as they are told: `fate` maps a cell to what each try of it comes to."""
 
+    cause, lost = "", False
+
     def __init__(self, folder: Path, fate: Mapping[str, tuple[str, ...]]) -> None:
         self.folder, self.fate = folder, {cell: list(tries) for cell, tries in fate.items()}
         self.tries: list[str] = []
@@ -290,6 +292,16 @@ def test_a_server_that_ends_in_every_cell_ends_the_run(run: Any) -> None:
     outcome, box, _ = run({one.id: ("kills",) for one in CELLS}, retries=2)
     assert (outcome.status, statuses(outcome)) == ("failed", ["failed"] * 3)
     assert box.starts == 9  # three cells, three tries each
+
+
+def test_a_node_that_is_lost_ends_the_run_by_its_name(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Box, "lost", True)
+    monkeypatch.setattr(Box, "cause", "the node spark-b (rank 1) is gone")
+    outcome, box, notes = run({CELLS[1].id: ("kills",)})
+    assert (outcome.status, box.starts) == ("partial", 1)
+    assert statuses(outcome) == ["done", "failed", "-"]
+    assert outcome.error == "the node spark-b (rank 1) is gone"
+    assert any("--resume goes on" in note for note in notes)
 
 
 def test_a_server_that_is_not_ours_is_not_started_again(run: Any) -> None:

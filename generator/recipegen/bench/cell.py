@@ -166,16 +166,22 @@ def _usable(report: Path) -> bytes:
     return raw
 
 
-def clean_log(log: Path, env: Mapping[str, str], names: Mapping[str, str]) -> None:
-    """Takes secrets, the home folder and our temporary names out of a log that goes into the repository."""
-    if not log.exists():
+def clean_log(
+    log: Path | None, env: Mapping[str, str], names: Mapping[str, str], more: Callable[[str], str] | None = None
+) -> None:
+    """Takes secrets, the home folder and our temporary names out of a log that goes into the repository.
+
+    Args:
+        more: what else is to be done to each piece of it.
+    """
+    if log is None or not log.exists():
         return
     redacted = proc.redactor(env)
 
     def cleaned(text: str) -> str:
         for path, name in names.items():
             text = text.replace(path, name)
-        return redacted(text)
+        return redacted(more(text) if more else text)
 
     # Piece by piece, and only when there is something to take out: a server's log may be larger than the memory.
     if any(cleaned(piece) != piece for piece in proc.redactable(log)):

@@ -110,6 +110,7 @@ class MemoryGuard:
         on_low: gets a text for the user; it should stop the server. What it raises is kept in `error`.
         asked: what the server was started to take.
         root: of the file system whose proc/meminfo is read.
+        read: gives the memory of another host, None while it is not known; this host's is read by default.
         interval_s: between two looks while there is plenty.
     """
 
@@ -120,22 +121,23 @@ class MemoryGuard:
         *,
         asked: Asked | None = None,
         root: Path = Path("/"),
+        read: Callable[[], Memory | None] | None = None,
         interval_s: float = INTERVAL_S,
     ) -> None:
         self.text: str | None = None
         """What `on_low` was told; None while all is well."""
         self.error: Exception | None = None
         self._limit, self._on_low, self._asked = limit_bytes, on_low, asked or Asked()
-        self._root, self._interval = root, interval_s
-        self._swap_before = 0
+        self._read, self._interval = read or (lambda: read_memory(root)), interval_s
+        self._elsewhere = read is not None
+        self._swap_before: int | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recipegen-guard", daemon=True)
 
     def __enter__(self) -> Self:
-        memory = read_memory(self._root)
-        if memory is not None:
-            self._limit = default_floor(memory.total) if self._limit is None else self._limit
-            self._swap_before = memory.swap_used
+        memory = self._read()
+        if memory is not None or self._elsewhere:
+            self._begin(memory)
             self._thread.start()
         return self
 
@@ -146,13 +148,19 @@ class MemoryGuard:
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(INTERVAL_S)
 
+    def _begin(self, memory: Memory | None) -> None:
+        if memory is not None and self._swap_before is None:
+            self._limit = default_floor(memory.total) if self._limit is None else self._limit
+            self._swap_before = memory.swap_used
+
     def _run(self) -> None:
         wait = 0.0
         while not self._stop.wait(wait):
-            memory = read_memory(self._root)
+            memory = self._read()
             wait = self._interval
             if memory is None:
                 continue
+            self._begin(memory)
             self.text = self.judge(memory)
             if self.text is not None:
                 try:
@@ -167,7 +175,7 @@ class MemoryGuard:
     def judge(self, memory: Memory) -> str | None:
         """What to tell the user when this is too little memory; None when it is enough."""
         limit = default_floor(memory.total) if self._limit is None else self._limit
-        swapped = memory.swap_used - self._swap_before
+        swapped = memory.swap_used - (self._swap_before or 0)
         swapping = swapped > SWAP_GROWTH and memory.available < _CLOSE * limit
         if memory.available >= limit and not swapping:
             return None

@@ -11,15 +11,17 @@ import math
 import platform
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from recipegen import proc
+from recipegen.cluster.probe import GPU_QUESTION
 from recipegen.errors import RecipegenError
 
 Facts = dict[str, Any]
 
-_GPU_FIELDS = ("name", "driver_version", "memory.total", "compute_cap")
+_GPU_FIELDS = GPU_QUESTION.split(",")
 _ASK_GPU_S = 30.0
 """nvidia-smi takes seconds where the driver is not kept loaded (no persistence mode)."""
 
@@ -54,29 +56,52 @@ def host_facts(docker_version: str | None = None, *, root: Path = Path("/")) -> 
         gpus [{name, driver, memory_bytes, unified_memory, compute_capability}], cuda_driver, docker, python.
         `gpus` is empty without nvidia-smi and None when nvidia-smi fails.
     """
-    memory = parse_meminfo(_read(root / "proc/meminfo"))
-    gpus = _ask_gpus(memory["MemTotal"])
+    texts = {
+        "os-release": _read(root / "etc/os-release"),
+        "dgx-release": _read(root / "etc/dgx-release"),
+        "kernel": platform.release(),
+        "arch": platform.machine(),
+        "product": _read(root / "sys/devices/virtual/dmi/id/product_name"),
+        "cpuinfo": _read(root / "proc/cpuinfo"),
+        "meminfo": _read(root / "proc/meminfo"),
+    }
+    answer = _say("nvidia-smi", f"--query-gpu={GPU_QUESTION}", "--format=csv,noheader")
+    if answer is not None:
+        texts |= {"gpus": answer, "smi": _say("nvidia-smi") or ""}
+    return {**facts_of_texts(texts, docker_version), "python": platform.python_version()}
+
+
+def facts_of_texts(texts: Mapping[str, str], docker_version: str | None) -> Facts:
+    """What a machine's own texts say of it; `python` is left out.
+
+    Args:
+        texts: os-release, dgx-release, product, cpuinfo, meminfo (files), kernel, arch, and of nvidia-smi `gpus` (its
+            answer to GPU_QUESTION) and `smi` (its page); without `gpus` there is no nvidia-smi.
+    """
+    memory = parse_meminfo(texts["meminfo"])
+    gpus = parse_gpus(texts["gpus"], memory["MemTotal"]) if "gpus" in texts else []
     return {
-        "os": parse_os_release(_read(root / "etc/os-release")),
-        "dgx_os": parse_dgx_release(_read(root / "etc/dgx-release")),
-        "kernel": platform.release() or None,
-        "arch": platform.machine() or None,
-        "product": parse_product(_read(root / "sys/devices/virtual/dmi/id/product_name")),
-        "cpu": parse_cpuinfo(_read(root / "proc/cpuinfo")),
+        "os": parse_os_release(texts["os-release"]),
+        "dgx_os": parse_dgx_release(texts["dgx-release"]),
+        "kernel": texts["kernel"] or None,
+        "arch": texts["arch"] or None,
+        "product": parse_product(texts["product"]),
+        "cpu": parse_cpuinfo(texts["cpuinfo"]),
         "memory_bytes": memory["MemTotal"],
         "swap_bytes": memory["SwapTotal"],
         "gpus": gpus,
-        "cuda_driver": parse_cuda_version(_say("nvidia-smi") or "") if gpus else None,
+        "cuda_driver": parse_cuda_version(texts.get("smi", "")) if gpus else None,
         "docker": docker_version,
-        "python": platform.python_version(),
     }
 
 
-def machine_name(facts: Facts) -> str:
+def machine_name(facts: Facts, nodes: int = 1) -> str:
     """A name for the folder of this machine's results, the same for all machines of its kind.
 
-    Examples: `gb10-128g`, `h100-80g-x4`, `cpu-x86-64-2c-24g`.
+    Examples: `gb10-128g`, `h100-80g-x4`, `cpu-x86-64-2c-24g`; of several nodes together `gb10-128g-nodes2`.
     """
+    if nodes > 1:
+        return f"{machine_name(facts)}-nodes{nodes}"
     counted = Counter(
         "-".join(filter(None, (gpu_slug(gpu["name"]), _nominal_gib(gpu["memory_bytes"], gpu["unified_memory"]))))
         for gpu in facts.get("gpus") or ()
@@ -220,11 +245,6 @@ def _nominal_gib(size: int | None, host_memory: bool) -> str:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _ask_gpus(host_memory_bytes: int | None) -> list[Facts] | None:
-    answer = _say("nvidia-smi", f"--query-gpu={','.join(_GPU_FIELDS)}", "--format=csv,noheader")
-    return [] if answer is None else parse_gpus(answer, host_memory_bytes)
 
 
 def _say(*argv: str) -> str | None:

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,6 +66,19 @@ def read_memory(root: Path = Path("/")) -> Memory | None:
         return parse_memory((root / "proc/meminfo").read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None
+
+
+def memory_series(looks: Sequence[tuple[float, Memory]]) -> dict[str, Any]:
+    """Series of a host's memory in bytes, for the record."""
+    memory = [look for _, look in looks]
+    return {
+        "t": [round(at, 2) for at, _ in looks],
+        "available_bytes": [one.available for one in memory],
+        "used_bytes": [one.used for one in memory],
+        "page_cache_bytes": [one.page_cache for one in memory],
+        "swap_used_bytes": [one.swap_used for one in memory],
+        "peak_used_bytes": max((one.used for one in memory), default=None),
+    }
 
 
 class GpuWatch:

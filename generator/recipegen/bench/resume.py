@@ -46,6 +46,8 @@ def run_identity(request: Request, variant: str, record: RunRecord, runs_on: str
         "trial": record.get("trial"),
         "prompt": request.prompt.sha256 if request.prompt else None,
     }
+    if record.get("nodes"):  # one machine keeps the identity that it had before
+        content["nodes"] = record["nodes"]
     return sha256_bytes(json.dumps(content, sort_keys=True).encode())
 
 

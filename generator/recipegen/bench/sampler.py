@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from recipegen.bench.host_sampler import GpuWatch, Memory, read_memory
+from recipegen.bench.host_sampler import GpuWatch, Memory, memory_series, read_memory
 from recipegen.bench.prometheus import HISTOGRAMS, POSITIONS, TIMEOUT_S, NoMetrics, fetch, parse
 from recipegen.bench.series import COUNTERS, GAUGES, OF_ENDED, Series, derive, histogram, plain, share
 from recipegen.files import write_atomic
@@ -187,16 +187,7 @@ class Sampler:
         return f"{self._missed} of {self._tried} looks failed, the last one because {self._reason}"
 
     def _host_data(self) -> dict[str, Any]:
-        memory = [one for _, one in self._memory]
-        return {
-            "t": [round(at, 2) for at, _ in self._memory],
-            "available_bytes": [one.available for one in memory],
-            "used_bytes": [one.used for one in memory],
-            "page_cache_bytes": [one.page_cache for one in memory],
-            "swap_used_bytes": [one.swap_used for one in memory],
-            "peak_used_bytes": max((one.used for one in memory), default=None),
-            "gpu": self._gpu.data() if self._host else None,
-        }
+        return {**memory_series(self._memory), "gpu": self._gpu.data() if self._host else None}
 
 
 def write_metrics(folder: Path, cell_id: str, data: Mapping[str, Any]) -> str:
@@ -217,6 +208,8 @@ def write_metrics(folder: Path, cell_id: str, data: Mapping[str, Any]) -> str:
         "server": {**data["server"], "series": _thin(data["server"]["series"])},
         "host": {**_thin(host), "gpu": _thin(gpu) if gpu else None},
     }
+    if "nodes" in data:
+        small["nodes"] = [_thin(node) for node in data["nodes"]]
     name = f"{cell_id}.metrics.json"
     write_atomic(folder / name, json.dumps(small, separators=(",", ":"), allow_nan=False) + "\n")
     return name

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from recipegen.bench.corpora import StagedCorpus
     from recipegen.bench.display import Display
     from recipegen.bench.verified import Prompt
+    from recipegen.cluster.nodes import Node
+    from recipegen.cluster.ready import Cluster
     from recipegen.spec.completed import PlannedCell, Spec
     from recipegen.trial import Trial
 
@@ -41,6 +43,9 @@ class Request:
         kit_sha256: of the kit on disk.
         spec_sha256: of the recipe as its file has it, without a trial's variant.
         trial: what is changed in the variant of that name, which the recipe itself does not have.
+        nodes: machines of a recipe that several serve together; empty for one machine.
+        image_file: a saved image to load onto the nodes.
+        cluster: what the nodes said once they were found ready; `measure` asks them.
     """
 
     spec: Spec
@@ -59,6 +64,9 @@ class Request:
     base_image: str | None = None
     build_network: str | None = None
     prompt: Prompt | None = None
+    nodes: tuple[Node, ...] = ()
+    image_file: Path | None = None
+    cluster: Cluster | None = None
 
 
 def choose_cells(
@@ -115,9 +123,12 @@ def measure(request: Request, display: Display) -> list[RunOutcome]:
     program = benchy_program(spec.bench.tool)
     for variant in request.variants:
         plan_server(spec, variant, request.options)  # a wrong address is told before a record is begun
-        require_models(spec, variant, request.options)
+        if not request.nodes:
+            require_models(spec, variant, request.options)
     corpora = stage_corpora(spec, [cell for variant in request.variants for cell in request.cells[variant]])
-    if request.options.runner == "docker":
+    if request.nodes:
+        request = replace(request, cluster=_nodes_ready(request, display))
+    elif request.options.runner == "docker":
         _require_image(request, display)
     order = request.variants if request.pair else sorted(request.variants, key=lambda name: name != spec.baseline)
     return [measure_variant(request, variant, program, corpora, display) for variant in order]
@@ -152,6 +163,22 @@ def stage_corpora(spec: Spec, cells: Iterable[PlannedCell]) -> dict[str, StagedC
         builtin = builtin_corpus(corpus.builtin) if corpus.builtin else None
         staged[name] = stage(corpus.builtin or name, corpus.url, builtin, corpus.sha256, cache)
     return staged
+
+
+def _nodes_ready(request: Request, display: Display) -> Cluster:
+    """Every node found fit and with the image, built on the head where nobody has it."""
+    from recipegen.cluster.ready import Build, make_ready
+
+    return make_ready(
+        request.spec,
+        request.variants,
+        request.nodes,
+        request.options,
+        request.kit_sha256,
+        display.note,
+        build=Build(request.folder, request.base_image, request.build_network),
+        image_file=request.image_file,
+    )
 
 
 def _require_image(request: Request, display: Display) -> None:

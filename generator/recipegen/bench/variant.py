@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipegen.bench.measured import measure_cell
+from recipegen.bench.nodes import NodesGuard, node_plans, server_of_nodes
 from recipegen.bench.resume import earlier_run, in_order, require_same_server, resumed_writer, run_identity
 from recipegen.bench.verdicts import judge_run
 from recipegen.engines import engine
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from recipegen.bench.gate import QualityGate
     from recipegen.bench.guard import MemoryGuard
     from recipegen.bench.session import Request
+    from recipegen.cluster.ready import Cluster
     from recipegen.spec.completed import PlannedCell
 
 
@@ -75,17 +77,18 @@ def measure_variant(
     run = _Run(request, variant, program, corpora, display, writer)
     status: RunStatus | None = None
     error: str | None = None
+    anonymous = request.cluster.anonymous if request.cluster else str
     try:
         error = run.measure()
     except KeyboardInterrupt:
         status, error = "interrupted", "interrupted by the user"
         raise
     except MeasurementFailed as failure:
-        error = (run.guarded or failure.message).partition("\n")[0]
+        error = anonymous((run.guarded or failure.message).partition("\n")[0])
         for line in filter(None, (*failure.message.splitlines(), failure.hint)):
             display.note(line)
     except RecipegenError as failure:
-        error = failure.message
+        error = anonymous(failure.message)
         raise
     finally:
         status = status or status_of(writer.record["cells"], {cell.id for cell in request.cells[variant]})
@@ -118,7 +121,13 @@ def _new_record(request: Request, variant: str) -> RunRecord:
     from recipegen.bench.host import host_facts, machine_name
 
     spec, options = request.spec, request.options
-    facts = host_facts(_docker_version() if options.runner == "docker" else None)
+    cluster = request.cluster
+    if cluster is not None:
+        from recipegen.bench.nodes import head_facts
+
+        facts = head_facts(cluster)
+    else:
+        facts = host_facts(_docker_version() if options.runner == "docker" else None)
     record = new_run(
         recipe={
             "name": spec.name,
@@ -128,20 +137,35 @@ def _new_record(request: Request, variant: str) -> RunRecord:
         },
         variant=variant,
         method=spec.variants[variant].method,
-        machine=request.machine or machine_name(facts),
+        machine=request.machine or machine_name(facts, len(request.nodes)),
         runner=options.runner,
         llama_benchy=spec.bench.tool,
     )
     record["engine"] = {"name": spec.engine.name, "version": None}
-    if options.runner != "endpoint":
+    if cluster is not None:
+        _note_nodes(record, request, variant, cluster, facts)
+    elif options.runner != "endpoint":
         # What a server that is there already runs on, and which files it opened, is not known.
         record["host"] = facts
         record["models"] = model_facts(spec, variant, options)
     record["profile"] = request.profile
     record["pair"] = dict(request.pair) if request.pair else None
     record["trial"] = request.trial.as_data() if request.trial and request.trial.name == variant else None
-    record["identity"] = run_identity(request, variant, record, runs_on(spec, variant, options))
+    record["identity"] = run_identity(
+        request, variant, record, cluster.facts[0].image if cluster else runs_on(spec, variant, options)
+    )
     return record
+
+
+def _note_nodes(record: RunRecord, request: Request, variant: str, cluster: Cluster, facts: dict[str, Any]) -> None:
+    from recipegen.bench.nodes import models_record, nodes_record
+    from recipegen.engines.base import used_models
+    from recipegen.engines.ranks import variant_ranks
+
+    spec = request.spec
+    record["host"] = facts
+    record["nodes"] = nodes_record(cluster, variant_ranks(spec, variant), request.options.host)
+    record["models"] = models_record(spec, cluster, used_models(spec, variant))
 
 
 class _Run:
@@ -158,8 +182,12 @@ class _Run:
     ) -> None:
         self._request, self._program, self._corpora = request, program, corpora
         self._display, self._writer = display, writer
-        self._plan = plan_server(
-            request.spec, variant, request.options, log_path=writer.folder / SERVER_LOG, run=writer.folder.name
+        log_path, run = writer.folder / SERVER_LOG, writer.folder.name
+        self._ranks = node_plans(request, variant, log_path, run) if request.cluster else ()
+        self._plan = (
+            self._ranks[0].server
+            if self._ranks
+            else plan_server(request.spec, variant, request.options, log_path=log_path, run=run)
         )
         self._left = in_order(request.cells[variant], writer.record)
         self._attempts: Counter[str] = Counter()
@@ -213,8 +241,15 @@ class _Run:
         from recipegen.bench.cell import clean_log
 
         options = self._request.options
-        server = server_of(self._plan, options.runner)
-        guard = _guard(self._request, self._plan.variant, server, self._display)
+        server: Server
+        guard: MemoryGuard | NodesGuard | None
+        cluster = self._request.cluster
+        if cluster is not None:
+            server = server_of_nodes(self._ranks, cluster, self._display.note)
+            guard = NodesGuard(self._request.spec, self._plan.variant, server, self._display.note)
+        else:
+            server = server_of(self._plan, options.runner)
+            guard = _guard(self._request, self._plan.variant, server, self._display)
         try:
             with guard or nullcontext(), server:
                 self._serve(server)
@@ -234,7 +269,9 @@ class _Run:
                 self.guarded = guard.text
                 if guard.error:
                     self._display.note(f"memory ran low, and the server could not be stopped: {guard.error}")
-            clean_log(self._writer.folder / SERVER_LOG, self._plan.env, {str(options.models_dir): "${MODELS_DIR}"})
+            names = {str(options.models_dir): "${MODELS_DIR}"}
+            for log in [rank.server.log_path for rank in self._ranks] or [self._writer.folder / SERVER_LOG]:
+                clean_log(log, self._plan.env, names, cluster.anonymous if cluster else None)
 
     def _serve(self, server: Server) -> None:
         """Wait for the server, note what it is, and ask it whether it answers rightly."""
@@ -284,6 +321,7 @@ class _Run:
             self._corpora[cell.corpus],
             self._display,
             attempt,
+            getattr(server, "memory", None),
         )
         alive = server.alive()
         again = done["status"] == "failed" and attempt <= self._request.retries
@@ -297,14 +335,25 @@ class _Run:
 
     def _note_end(self, cell: PlannedCell, done: CellRecord, server: Server) -> None:
         """The end of a server, in the record of the cell that it failed in and for the user."""
-        end = f"the server of {self._plan.title} ended (exit code {server.exit_code}) in cell {cell.id}"
+        how = server.cause or f"exit code {server.exit_code}"
+        end = f"the server of {self._plan.title} ended ({how}) in cell {cell.id}"
         self._display.note(f"{end}; the end of its log:\n{server.log_tail(30)}")
         if done["status"] == "failed":
-            self._writer.add_cell({**done, "error": f"{end}: {done['error']}"})
+            self._writer.add_cell({**done, "error": self._anonymous(f"{end}: {done['error']}")})
 
-    def _server_gone(self, server: Server, guard: MemoryGuard | None) -> None:
+    def _anonymous(self, text: str) -> str:
+        """What goes into the record, without the user's machines in it."""
+        cluster = self._request.cluster
+        return cluster.anonymous(text) if cluster else text
+
+    def _server_gone(self, server: Server, guard: MemoryGuard | NodesGuard | None) -> None:
         if guard is not None and guard.text:
             raise MeasurementFailed(guard.text)  # another start would take the same memory
+        if server.lost:
+            raise MeasurementFailed(
+                server.cause,
+                hint="what was measured is kept; once the node is back, the same command with --resume goes on",
+            )
         if self._request.options.runner == "endpoint":
             raise MeasurementFailed(
                 f"nothing listens at {self._plan.base_url} any more",

@@ -6,7 +6,7 @@ import re
 
 from recipegen.bench.verified import FILE as CAPTURE
 from recipegen.quality.greedy import FILE as GREEDY
-from recipegen.results.store import RECORD, SERVER_LOG, RunRecord, done_cells
+from recipegen.results.store import RANK_LOG, RECORD, SERVER_LOG, RunRecord, done_cells
 
 _NUMBERED = re.compile(r"\.[0-9]{1,4}\.log$")
 """Of an earlier attempt: `server.1.log` (store.keep_numbered)."""
@@ -20,4 +20,5 @@ def belongs_to_run(record: RunRecord, name: str) -> bool:
         known |= {f"{cell['id']}.log", f"{cell['id']}.metrics.json"}
     if record.get("verified"):
         known |= {CAPTURE, f"{CAPTURE.removesuffix('.json')}.metrics.json"}
-    return _NUMBERED.sub(".log", name) in known
+    plain = _NUMBERED.sub(".log", name)
+    return plain in known or (bool(record.get("nodes")) and RANK_LOG.fullmatch(plain) is not None)

@@ -45,6 +45,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("servers", "Show the servers that recipegen started."),
     "logs": ("servers", "Show the log of a server."),
     "down": ("servers", "Take servers down."),
+    "cluster": ("cluster", "Several machines together: check them, send them image and models."),
     "bench": ("bench", "Measure variants of a recipe: up, wait, every cell, down."),
     "collect": ("measure", "Take in llama-benchy reports made elsewhere."),
     "results": ("results", "Show what was measured: runs, cells, samples, intervals, history."),

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recipegen.cli import json_option, plain, root_option
+from recipegen.cli.cluster import cluster_option, image_file_option, nodes_for_recipe
 from recipegen.cli.kits import require_rendered
 from recipegen.errors import EXIT_MEASUREMENT, CheckFailed, RecipegenError
 from recipegen.results.store import RECORD
-from recipegen.workspace import Workspace, require_allowed, require_one_machine, variant_of
+from recipegen.workspace import Workspace, require_allowed, variant_of
 
 if TYPE_CHECKING:
     from recipegen.bench.variant import RunOutcome
     from recipegen.bench.verified import Prompt
+    from recipegen.cluster.nodes import Node
     from recipegen.runners.plan import HostOptions
     from recipegen.spec.completed import PlannedCell, Spec
     from recipegen.trial import Trial
@@ -42,6 +44,8 @@ _HOST_OPTIONS = (
     ),
     click.option("--base-image", metavar="IMAGE", help="When the image must be built: build on this one."),
     click.option("--network", type=click.Choice(["host"]), help="When the image must be built: network of its steps."),
+    cluster_option,
+    image_file_option,
 )
 
 
@@ -61,6 +65,16 @@ def chosen_host(runner: str | None, base_url: str | None, port: int | None, mode
     given: dict[str, Any] = {"models_dir": models_dir} if models_dir else {}
     chosen: Any = "endpoint" if base_url else runner or "docker"
     return HostOptions(runner=chosen, port=port, base_url=base_url, **given)
+
+
+def nodes_of_request(spec: Spec, options: HostOptions, cluster_file: Path | None) -> tuple[Node, ...]:
+    """The machines to measure on; none for a recipe of one, and for a server that is there already."""
+    if options.runner == "endpoint":
+        return ()
+    nodes = nodes_for_recipe(spec, cluster_file, options.models_dir)
+    if nodes and options.runner != "docker":
+        raise click.UsageError("several machines serve from containers: no --runner local")
+    return nodes
 
 
 @click.command("bench")
@@ -125,6 +139,8 @@ def bench_command(
     machine: str | None,
     base_image: str | None,
     network: str | None,
+    cluster_file: Path | None,
+    image_file: Path | None,
     no_index: bool,
     root: Path | None,
     as_json: bool,
@@ -141,6 +157,7 @@ def bench_command(
       recipegen bench qwen36-35b-dflash --ab 6 --variant ar --variant dflash --profile quick
       recipegen bench qwen36-35b-dflash --ab 6 --variant dflash --set max-num-seqs=8
       recipegen bench qwen36-35b-dflash --base-url http://127.0.0.1:8000 --cell pp128-tg128
+      recipegen bench minimax-m27-nvfp4-x2 --cluster lab.yaml
       recipegen bench qwen36-35b-dflash --profile localmaxxing-verified --prompts agent-context.json
     """
     from recipegen.bench.display import display_for
@@ -162,9 +179,8 @@ def bench_command(
     if rounds is not None and len(chosen_variants) != 2:
         raise click.UsageError("--ab takes two variants in turn: name both with --variant, or one and --set")
     warn_of_errors(workspace, name)
-    if options.runner != "endpoint":
-        require_one_machine(spec)
-    elif trial is not None:
+    nodes = nodes_of_request(spec, options, cluster_file)
+    if options.runner == "endpoint" and trial is not None:
         raise click.UsageError("the flags of a server that is running cannot be changed: no --set with --base-url")
     planned = {
         variant: choose_cells(spec, cells, runs, _of_profile(spec, variant, profile)) for variant in chosen_variants
@@ -185,6 +201,8 @@ def bench_command(
         base_image=base_image,
         build_network=network,
         prompt=prompt,
+        nodes=nodes,
+        image_file=image_file,
     )
     display = display_for(sys.stderr if not as_json else sys.stdout, as_json=as_json)
     try:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from recipegen.cli import json_option, plain, root_option
-from recipegen.cli.bench import chosen_host, host_options, require_whole
+from recipegen.cli.bench import chosen_host, host_options, nodes_of_request, require_whole
 from recipegen.cli.kits import require_rendered
 from recipegen.errors import CheckFailed, RecipegenError, Where
-from recipegen.workspace import Workspace, require_allowed, require_one_machine, variant_of
+from recipegen.workspace import Workspace, require_allowed, variant_of
 
 if TYPE_CHECKING:
     from recipegen.publish.sides import Side
@@ -68,6 +68,8 @@ def reproduce_command(
     machine: str | None,
     base_image: str | None,
     network: str | None,
+    cluster_file: Path | None,
+    image_file: Path | None,
     root: Path | None,
     as_json: bool,
 ) -> None:
@@ -109,8 +111,7 @@ def reproduce_command(
         kit_sha256 = require_rendered(workspace, name)
     try:
         own = workspace.runnable(name)
-        if options.runner != "endpoint":
-            require_one_machine(own)
+        nodes = nodes_of_request(own, options, cluster_file)
         found = _published(workspace, own, variant) if published else _measured(workspace, name, variant, run)
         require_allowed(own, [found.variant])
         planned = _planned(found, cells, runs)
@@ -130,6 +131,8 @@ def reproduce_command(
         machine=machine,
         base_image=base_image,
         build_network=network,
+        nodes=nodes,
+        image_file=image_file,
     )
     display = display_for(sys.stderr if not as_json else sys.stdout, as_json=as_json)
     try:

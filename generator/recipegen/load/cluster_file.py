@@ -40,6 +40,10 @@ DockerHost = Annotated[
 Address = Annotated[
     str, StringConstraints(max_length=100), matching(r"[0-9A-Fa-f.:]+", "is not an IP address, as in 192.168.177.11")
 ]
+Network = Annotated[
+    str,
+    matching(r"host|container:[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", "is neither host nor container:NAME"),
+]
 AnyPath = Annotated[
     str,
     StringConstraints(min_length=1, max_length=4096),
@@ -64,6 +68,7 @@ class ClusterNode(Strict):
     hca: Adapters | None = Field(None, description="on this node, where it differs")
     models_dir: AnyPath | None = None
     hf_home: AnyPath | None = None
+    network: Network | None = Field(None, description="of the rank's container; container:NAME where a node is one")
 
     @model_validator(mode="after")
     def _address_is_one(self) -> ClusterNode:

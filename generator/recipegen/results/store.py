@@ -24,6 +24,8 @@ DOUBTFUL = ("too-fast", "too-slow", "cold", "mixed")
 """Verdicts on a cell's figures that stand beside them wherever they are shown."""
 RECORD = "run.json"
 SERVER_LOG = "server.log"
+RANK_LOG = re.compile(r"server\.rank[0-9]{1,4}\.log")
+"""Of a run on several nodes: the log of each rank but the head's."""
 REPRODUCTION = "reproduction.json"
 """Beside the record of a run that repeated another one."""
 RECORD_LIMIT = 8 * 1024 * 1024
@@ -107,6 +109,7 @@ class _Later(TypedDict, total=False):
     resumed: list[str]
     quality: dict[str, Any] | None
     verified: dict[str, Any] | None
+    nodes: dict[str, Any] | None
 
 
 class RunRecord(_Later):
@@ -237,7 +240,8 @@ class RunWriter:
 
     def keep_log(self) -> None:
         """Puts the server's log aside, as server.1.log, server.2.log …: another server is about to write one."""
-        keep_numbered(self.folder / SERVER_LOG)
+        for log in (self.folder / SERVER_LOG, *rank_logs(self.folder)):
+            keep_numbered(log)
 
     def _checked(self) -> Mapping[str, Any]:
         clean = scrub(self.record, self._identity)
@@ -265,6 +269,16 @@ class RunWriter:
         self.record["error"] = error
         self.record["ended"] = utc_text(ended or datetime.now(UTC))
         self.write()
+
+
+def rank_log(log: Path, rank: int) -> Path:
+    """Where the log of a rank lies beside the head's: `server.rank1.log`."""
+    return log.with_name(f"{log.stem}.rank{rank}{log.suffix}")
+
+
+def rank_logs(folder: Path) -> list[Path]:
+    """The logs of a run's further ranks, earlier attempts left out."""
+    return sorted(path for path in folder.glob("server.rank*.log") if RANK_LOG.fullmatch(path.name))
 
 
 def keep_numbered(file: Path) -> None:
@@ -455,6 +469,9 @@ def _faults(record: dict[str, Any]) -> Iterator[str]:
     verified = record.get("verified")
     if verified is not None and not (_texts(verified, "file", "sha256") and _NAME.fullmatch(verified["file"])):
         yield "verified is wrong"
+    nodes = record.get("nodes")
+    if nodes is not None and not (isinstance(nodes, dict) and type(nodes.get("count")) is int):
+        yield "nodes is wrong"
     quality = record.get("quality")
     if quality is not None:
         checks = quality.get("checks") if _texts(quality, "verdict") else None

@@ -34,6 +34,7 @@ class ContainerOptions:
     Attributes:
         port: what the server listens on inside; the host's side is the plan's `host` and `port`.
         run: identity of the run, for the label; empty for `up`.
+        rank: of a server over several nodes, for the label.
     """
 
     image: str
@@ -47,6 +48,8 @@ class ContainerOptions:
     runtime: str | None = None
     network: str | None = None
     ulimits: dict[str, int] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,10 @@ class Server(Protocol):
 
     note: str
     """What the user should know about how it was started; empty when there is nothing."""
+    cause: str
+    """Why it ended, where its runner knows more than an exit code says; empty otherwise."""
+    lost: bool
+    """Whether it ended because a machine is gone: another start would end the same way."""
 
     def start(self) -> None:
         """Starts it, without waiting until it is ready; raises EnvironmentLacks when something is missing."""
@@ -128,6 +135,8 @@ class StartedServer:
     """What is the same for every runner: start on entry, stop on exit, also when the entry is interrupted."""
 
     note = ""
+    cause = ""
+    lost = False
 
     def start(self) -> None:
         """See `Server.start`."""
@@ -208,7 +217,9 @@ def wait_ready(
         if not alive:
             raise MeasurementFailed(
                 _with_log_end(
-                    f"the server of {plan.title} {_ended(server.exit_code)} after {waited:.0f} s",
+                    f"{server.cause} after {waited:.0f} s"
+                    if server.cause
+                    else f"the server of {plan.title} {_ended(server.exit_code)} after {waited:.0f} s",
                     server,
                     plan,
                 ),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+_OF_LABELS = ("port", "run", "rank")
+"""Options that are not Docker's."""
 HURRIED_LOG_S = 3.0
 """What copying the log may still take when Ctrl-C has come again; all but huge logs are whole by then."""
 
@@ -30,13 +32,19 @@ HURRIED_LOG_S = 3.0
 class DockerServer(StartedServer):
     """The server of a plan that has `container` options; see `recipegen.runners.base.Server`."""
 
-    def __init__(self, plan: ServerPlan, client: DockerClient | None = None) -> None:
+    def __init__(self, plan: ServerPlan, client: DockerClient | None = None, *, here: bool | None = None) -> None:
+        """A container on the daemon of `client`, by default the one that DOCKER_HOST names.
+
+        Args:
+            here: whether that daemon's ports and folders are this machine's; found out by default.
+        """
         if plan.container is None:
             raise ValueError("the plan has no container options")
         self.plan = plan
         self._options: ContainerOptions = plan.container
         self._client = client
         self._container: Container | None = None
+        self._here = here
         self._image: dict[str, str | None] | None = None
         self._exit_code: int | None = None
         self._stopping = threading.Lock()
@@ -54,16 +62,18 @@ class DockerServer(StartedServer):
                 f"the image {options.image} does not exist", hint=f"make it: recipegen build {plan.recipe}"
             )
         self._image = docker.image_facts(client, options.image)
-        if docker.is_local_daemon():
+        if docker.is_local_daemon() if self._here is None else self._here:
             make_caches(options.volumes)
             # With the network "host" Docker itself would not notice.
             require_port(plan.host, plan.port)
-        how = {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name not in ("port", "run")}
+        how = {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name not in _OF_LABELS}
         labels = {
             docker.LABEL_RECIPE: plan.recipe,
             docker.LABEL_VARIANT: plan.variant,
             docker.LABEL_RUN: options.run,
         }
+        if options.rank is not None:
+            labels[docker.LABEL_RANK] = str(options.rank)
         # Ctrl-C waits until the container is known here: one that is not known could not be taken down.
         with signals_held():
             self._container = docker.run_container(
@@ -88,6 +98,12 @@ class DockerServer(StartedServer):
         """The container's exit code as of the last `alive`."""
         return self._exit_code
 
+    @property
+    def ended_at(self) -> str:
+        """When the container's process ended, by its node's clock, as of the last `alive`; sorts by time."""
+        state = self._container.attrs.get("State", {}) if self._container is not None else {}
+        return str(state.get("FinishedAt") or "")
+
     def log_tail(self, lines: int) -> str:
         """The last lines of the container's log."""
         if self._container is None:
@@ -103,6 +119,11 @@ class DockerServer(StartedServer):
     def facts(self) -> dict[str, Any]:
         """What runs: the image as the daemon knows it."""
         return {"runner": "docker", "started_by_us": True, "image": self._image, "program": None}
+
+    def kill(self) -> None:
+        """Ends the container's process at once; the container and its log stay until `stop`."""
+        if self._container is not None:
+            docker.halt(self._container, 0)
 
     def stop(self, grace_s: float | None = None) -> None:
         """Ends and removes the container, log saved to the plan's log_path; another Ctrl-C hurries it.
