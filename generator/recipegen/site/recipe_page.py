@@ -101,13 +101,15 @@ def _commands(workspace: Workspace, spec: Spec) -> list[tuple[str, str, str]]:
     from recipegen.render.kit import kit_commands
 
     kit = ("kit", f"With the kit alone, in recipes/{spec.name}", kit_commands(spec, workspace.templates))
-    if spec.hardware.nodes > 1:
-        return [("plan", "What each machine will hold", f"recipegen plan {spec.name}"), kit]
-    return [
-        ("measure", "Build, start, measure, take down", f"recipegen bench {spec.name}"),
-        ("reproduce", "Measure again and hold it against the newest run", f"recipegen reproduce {spec.name}"),
-        kit,
-    ]
+    measure = ("measure", "Build, start, measure, take down", f"recipegen bench {spec.name}")
+    again = ("reproduce", "Measure again and hold it against the newest run", f"recipegen reproduce {spec.name}")
+    if spec.hardware.nodes < 2:
+        return [measure, again, kit]
+    plan = ("plan", "What each machine will hold", f"recipegen plan {spec.name}")
+    if spec.cluster is None:  # recipegen knows no way to spread this engine
+        return [plan, kit]
+    check = ("check", "What would keep your machines from serving it", f"recipegen cluster check {spec.name}")
+    return [plan, check, measure, again, kit]
 
 
 def _flags(spec: Spec) -> Sequence[Any]:
