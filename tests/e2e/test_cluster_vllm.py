@@ -139,7 +139,10 @@ def test_nothing_of_the_users_machines_stands_in_what_is_kept(
 
 
 def start_rank(pair: Machines, image: str, script: str, rank: int, models_dir: Path, *more: str) -> str:
-    """`docker run` of the kit's launch script on one machine, as its README says; the container's name."""
+    """`docker run` of the kit's launch script on one machine, as its README says; the container's name.
+
+    Less --ipc host: two such machines have one host, and vLLM tells machines apart by their shared memory.
+    """
     name = f"{RECIPE}-hand-{rank}"
     knobs = {
         "NODE_RANK": str(rank),
@@ -149,7 +152,7 @@ def start_rank(pair: Machines, image: str, script: str, rank: int, models_dir: P
     }
     words = [
         "docker", "run", "--detach", "--name", name, "--network", f"container:{pair.machines[rank].container.name}",
-        "--ipc", "host", "--shm-size", "1g", "--volume", f"{models_dir}:/models:ro",
+        "--ipc", "private", "--shm-size", "1g", "--volume", f"{models_dir}:/models:ro",
         *(f"--env={key}={value}" for key, value in knobs.items()), *more, image, "bash", f"/recipe/scripts/{script}",
     ]  # fmt: skip
     subprocess.run(words, check=True, capture_output=True)

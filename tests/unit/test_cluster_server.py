@@ -198,6 +198,16 @@ def test_each_rank_has_its_own_place_name_and_address(tmp_path: Path) -> None:
     assert any(source.startswith("/home/1/") for source, _, _ in boxes[1].volumes)
 
 
+def test_nodes_that_are_containers_share_no_memory() -> None:
+    """vLLM finds out by shared memory which ranks are on one machine, and talks to those through files of it."""
+    facts = [replace(good(rank), home="/root") for rank in range(2)]
+    inside = replace(facts[1], node=replace(facts[1].node, network="container:b"))
+    first, second = (one.server.container for one in rank_plans(SPEC, "mp", [facts[0], inside], HostOptions()))
+    assert first is not None and second is not None
+    assert (first.network, first.ipc) == ("host", "host")
+    assert (second.network, second.ipc) == ("container:b", "private")
+
+
 def test_over_ray_each_container_runs_the_kits_script_with_its_knobs() -> None:
     facts = [replace(good(rank), home="/home/me") for rank in range(2)]
     _, second = rank_plans(SPEC, "ray", facts, HostOptions())

@@ -112,6 +112,8 @@ def _rank(spec: Spec, variant: str, base: ServerPlan, one: NodeFacts, head: Node
             name=f"{container_name(spec, variant)}-rank{node.rank}",
             volumes=tuple((put_in(mount.source, paths), mount.target, mount.read_only) for mount in how.mounts),
             network=node.network,
+            # A node that is a container shares this host's IPC with others: vLLM would take them for one machine.
+            ipc=base.container.ipc if node.network == "host" else "private",
             rank=node.rank,
             devices=(RDMA_DEVICES,) if node.hca != NONE and how.gpus else (),
         ),
