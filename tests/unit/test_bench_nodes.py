@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from recipegen.bench.nodes import NodesGuard, head_facts, models_record, nodes_memory, nodes_record
-from recipegen.cluster.memory import NodesMemory
+from recipegen.bench.host_sampler import parse_gpu_said
+from recipegen.bench.nodes import NodesGuard, head_facts, models_record, nodes_record, nodes_series
+from recipegen.cluster.nodes import Node
 from recipegen.cluster.probe import HOST_FILES
 from recipegen.cluster.ready import Cluster
+from recipegen.cluster.sampler import NodesSampler
 from recipegen.engines.ranks import variant_ranks
 from tests.support.kits import small
 from tests.unit.test_cluster_preflight import REVISION, good
@@ -59,15 +64,41 @@ def test_models_are_recorded_as_they_lie_on_the_head() -> None:
 
 
 def test_memory_of_each_node_lies_beside_a_cell() -> None:
-    memory = NodesMemory([one.node for one in cluster().facts])
-    memory._series[0].samples.extend(
+    sampler = NodesSampler([one.node for one in cluster().facts])
+    sampler._series[0].samples.extend(
         [(9.0, meminfo(100)), (10.5, meminfo(90)), (11.5, meminfo(95)), (20.0, meminfo(1))]
     )
-    memory._series[1].samples.append((11.0, "nonsense"))
-    first, second = nodes_memory(memory, 10.0, 12.0)
+    sampler._series[1].samples.append((11.0, "nonsense"))
+    first, second = nodes_series(sampler, 10.0, 12.0)
     assert (first["node"], first["t"]) == ("node0", [0.5, 1.5])
     assert first["peak_used_bytes"] == (128 - 90) << 30
-    assert second == {**second, "node": "node1", "t": [], "peak_used_bytes": None}
+    assert second == {**second, "node": "node1", "t": [], "peak_used_bytes": None, "gpu": None}
+
+
+NVIDIA_SMI = """#!/bin/sh
+echo "2026/01/31 23:59:58.000, 0, 2400, 61, 70.5"
+echo "2026/02/01 00:00:03.000, 0, [N/A], 63, 71.5"
+exec sleep 30
+"""
+
+
+def test_the_gpu_of_each_node_is_looked_at_by_the_same_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nvidia-smi").write_text(NVIDIA_SMI)
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    began = time.monotonic()
+    with NodesSampler([Node(0, "here", None, "10.0.0.1")]) as sampler:
+        while len(sampler.gpu(began, time.monotonic())[0]) < 2 or not sampler.latest():
+            assert time.monotonic() < began + 30
+            time.sleep(0.05)
+    (node,) = nodes_series(sampler, began, time.monotonic())
+    assert node["peak_used_bytes"] > 0
+    # Its clock is months away; the first line's arrival counts.
+    first, second = node["gpu"]["t"]
+    assert 0 <= first < 30 and second == pytest.approx(first + 5, abs=0.1)
+    assert node["gpu"]["sm_clock_mhz"] == [2400, None]
+    assert node["gpu"]["temperature_c"] == [61, 63]
+    assert parse_gpu_said([(0.0, "No devices were found")]) is None
 
 
 @pytest.fixture
@@ -77,7 +108,7 @@ def watched() -> Any:
     stopped = threading.Event()
     plans = [SimpleNamespace(node=one.node) for one in cluster().facts]
     return SimpleNamespace(
-        plans=plans, memory=SimpleNamespace(latest=lambda: said), said=said, stopped=stopped,
+        plans=plans, sampler=SimpleNamespace(latest=lambda: said), said=said, stopped=stopped,
         stop=lambda grace_s: stopped.set(),
     )  # fmt: skip
 

@@ -85,7 +85,7 @@ class NoTunnel:
         pass
 
 
-class NoMemory:
+class NoSampler:
     def __init__(self, nodes: Any) -> None:
         pass
 
@@ -101,7 +101,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     Container.made, Container.refuses = [], None
     monkeypatch.setattr(cluster_server, "DockerServer", Container)
     monkeypatch.setattr(cluster_server, "Tunnel", NoTunnel)
-    monkeypatch.setattr(cluster_server, "NodesMemory", NoMemory)
+    monkeypatch.setattr(cluster_server, "NodesSampler", NoSampler)
     monkeypatch.setattr(cluster_server, "run_script", lambda node, text: "")
     monkeypatch.setattr(cluster_server, "WATCH_S", 0.01)
     yield []

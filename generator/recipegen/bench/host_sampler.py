@@ -10,16 +10,15 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from recipegen import proc
+from recipegen.cluster.sampler import GPU_INTERVAL_S, GPU_LIVE, GPU_LOOP
 from recipegen.errors import RecipegenError
 
-GPU_INTERVAL_S = 5
-_FIELDS = ("timestamp", "index", "clocks.sm", "temperature.gpu", "power.draw")
 _TIME = "%Y/%m/%d %H:%M:%S.%f"
 _GPU_LOG_BYTES = 16 << 20
 """Of nvidia-smi's lines, the newest: ten days of one GPU."""
@@ -96,11 +95,9 @@ class GpuWatch:
     def __enter__(self) -> Self:
         if shutil.which("nvidia-smi") is None:
             return self
-        question = f"--query-gpu={','.join(_FIELDS)}"
         with suppress(RecipegenError, OSError):
             self._folder = tempfile.mkdtemp(prefix="recipegen-")
-            argv = ["nvidia-smi", question, "--format=csv,noheader,nounits", "-l", str(GPU_INTERVAL_S)]
-            self._process = proc.Process(argv, log=Path(self._folder, "gpu.csv"))
+            self._process = proc.Process(list(GPU_LOOP), log=Path(self._folder, "gpu.csv"))
         return self
 
     def __exit__(
@@ -118,6 +115,19 @@ class GpuWatch:
     def data(self) -> dict[str, list[Any]] | None:
         """Series for the record, after the end; None without a GPU that says anything."""
         return parse_gpu_lines(self._text, self._started)
+
+
+def parse_gpu_said(said: Sequence[tuple[float, str]]) -> dict[str, list[Any]] | None:
+    """The same of lines of another machine, whose clock is not this one's.
+
+    Args:
+        said: seconds since the begin, line; the first line's time counts for all of them.
+    """
+    for at, line in said:
+        with suppress(ValueError):
+            stamp = datetime.strptime(line.partition(",")[0].strip(), _TIME)
+            return parse_gpu_lines("\n".join(text for _, text in said), stamp - timedelta(seconds=at))
+    return None
 
 
 def parse_gpu_lines(text: str, started: datetime) -> dict[str, list[Any]] | None:
@@ -139,7 +149,7 @@ def parse_gpu_lines(text: str, started: datetime) -> dict[str, list[Any]] | None
             number = int(index)
         except ValueError:
             continue  # an error message, or a line that was cut when the process was ended
-        if len(values) != len(_FIELDS) - 2:
+        if len(values) != len(GPU_LIVE) - 2:
             continue
         # Not by the index 0, which a list of chosen GPUs may lack: lines of one round come together, and each GPU once.
         if not rounds or number in seen or at - rounds[-1][0] > GPU_INTERVAL_S / 2:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipegen.bench.display import Display
     from recipegen.bench.events import CellProgress
     from recipegen.bench.session import Request
-    from recipegen.cluster.memory import NodesMemory
+    from recipegen.cluster.sampler import NodesSampler
     from recipegen.runners.base import ServerPlan
     from recipegen.spec.completed import PlannedCell, Spec
 
@@ -34,19 +34,19 @@ def measure_cell(
     corpus: StagedCorpus,
     display: Display,
     attempt: int = 1,
-    memory: NodesMemory | None = None,
+    nodes: NodesSampler | None = None,
 ) -> CellRecord:
     """One cell on a server that is up: measured, sampled meanwhile, recorded, then judged.
 
     Args:
         attempt: which try this is; what earlier ones failed with is kept.
-        memory: of the nodes, where several serve.
+        nodes: what looks at the nodes, where several serve.
 
     Returns:
         What the run's record holds of it now; its report, log and metrics lie in the run's folder.
     """
     from recipegen.bench.cell import run_cell
-    from recipegen.bench.nodes import nodes_memory
+    from recipegen.bench.nodes import nodes_series
     from recipegen.bench.sampler import Sampler, write_metrics
     from recipegen.plausible.counters import server_note
 
@@ -104,11 +104,10 @@ def measure_cell(
     }
     writer.add_cell(done)  # at once: whatever happens to what follows, the cell is measured
     metrics = sampler.data()
-    if memory is not None:
-        metrics["nodes"] = nodes_memory(memory, began, time.monotonic())
+    if nodes is not None:
+        metrics["nodes"] = nodes_series(nodes, began, time.monotonic())
         if not here:
-            head = {key: value for key, value in metrics["nodes"][0].items() if key != "node"}
-            metrics["host"] = {**head, "gpu": None}
+            metrics["host"] = {key: value for key, value in metrics["nodes"][0].items() if key != "node"}
     done["metrics"], done["server_note"] = write_metrics(folder, cell.id, metrics), server_note(metrics)
     if outcome.status == "done":
         report = folder / str(outcome.file)

@@ -1,5 +1,5 @@
-"""A measurement on several nodes: what its record says of them, their memory beside each cell, a guard for each. Owns
-these; starting and reaching nodes is the cluster room's.
+"""A measurement on several nodes: what its record says of them, their memory and GPU beside each cell, a guard for
+each. Owns these; starting and reaching nodes is the cluster room's.
 
 No name, address or account of the user's machines gets into a record: nodes are node0 (the head), node1 and so on.
 """
@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from recipegen.bench.guard import MemoryGuard, asked_of
 from recipegen.bench.host import Facts, facts_of_texts
-from recipegen.bench.host_sampler import memory_series, parse_memory
+from recipegen.bench.host_sampler import Memory, memory_series, parse_gpu_said, parse_memory
 from recipegen.cluster.plan import is_loopback, model_fingerprint, rank_plans
 from recipegen.cluster.server import ClusterServer
 from recipegen.spec.topology import NONE
 
 if TYPE_CHECKING:
     from recipegen.bench.session import Request
-    from recipegen.cluster.memory import NodesMemory
     from recipegen.cluster.plan import RankPlan
     from recipegen.cluster.probe import NodeFacts
     from recipegen.cluster.ready import Cluster
+    from recipegen.cluster.sampler import NodesSampler
     from recipegen.engines.ranks import Ranks
     from recipegen.spec.completed import Spec
 
@@ -99,12 +99,13 @@ def models_record(spec: Spec, cluster: Cluster, keys: Sequence[str]) -> list[dic
     return found
 
 
-def nodes_memory(memory: NodesMemory, began: float, ended: float) -> list[dict[str, Any]]:
-    """The memory of every node through a span of monotonic time, as `<cell>.metrics.json` stores it."""
+def nodes_series(sampler: NodesSampler, began: float, ended: float) -> list[dict[str, Any]]:
+    """Memory and GPU of every node through a span of monotonic time, as `<cell>.metrics.json` stores them."""
+    gpus = sampler.gpu(began, ended)
     found = []
-    for rank, samples in sorted(memory.between(began, ended).items()):
+    for rank, samples in sorted(sampler.memory(began, ended).items()):
         looks = [(at, look) for at, text in samples if (look := parse_memory(text)) is not None]
-        found.append({"node": f"node{rank}", **memory_series(looks)})
+        found.append({"node": f"node{rank}", **memory_series(looks), "gpu": parse_gpu_said(gpus[rank])})
     return found
 
 
@@ -124,7 +125,10 @@ class NodesGuard:
                 finally:
                     say(f"{name}: {text}")
 
-            return MemoryGuard(None, kill, asked=asked, read=lambda: parse_memory(server.memory.latest().get(rank, "")))
+            def read() -> Memory | None:
+                return parse_memory(server.sampler.latest().get(rank, ""))
+
+            return MemoryGuard(None, kill, asked=asked, read=read)
 
         for plan in server.plans:
             self._guards.append(watch(plan.node.name, plan.node.rank))

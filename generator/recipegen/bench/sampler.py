@@ -201,18 +201,21 @@ def write_metrics(folder: Path, cell_id: str, data: Mapping[str, Any]) -> str:
     """
     if Path(cell_id).name != cell_id:
         raise ValueError(f"not a plain file name: {cell_id!r}")
-    host = dict(data["host"])
-    gpu = host.get("gpu")
     small = {
         **data,
         "server": {**data["server"], "series": _thin(data["server"]["series"])},
-        "host": {**_thin(host), "gpu": _thin(gpu) if gpu else None},
+        "host": _thin_host(data["host"]),
     }
     if "nodes" in data:
-        small["nodes"] = [_thin(node) for node in data["nodes"]]
+        small["nodes"] = [_thin_host(node) for node in data["nodes"]]
     name = f"{cell_id}.metrics.json"
     write_atomic(folder / name, json.dumps(small, separators=(",", ":"), allow_nan=False) + "\n")
     return name
+
+
+def _thin_host(host: Mapping[str, Any]) -> dict[str, Any]:
+    gpu = host.get("gpu")
+    return {**_thin(host), "gpu": _thin(gpu) if gpu else None}
 
 
 def _thin(series: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from recipegen.bench.measured import measure_cell
 from recipegen.bench.nodes import NodesGuard, node_plans, server_of_nodes
 from recipegen.bench.resume import earlier_run, in_order, require_same_server, resumed_writer, run_identity
 from recipegen.bench.verdicts import judge_run
+from recipegen.cluster.server import ClusterServer
 from recipegen.engines import engine
 from recipegen.errors import MeasurementFailed, RecipegenError
 from recipegen.results.store import (
@@ -321,7 +322,7 @@ class _Run:
             self._corpora[cell.corpus],
             self._display,
             attempt,
-            getattr(server, "memory", None),
+            server.sampler if isinstance(server, ClusterServer) else None,
         )
         alive = server.alive()
         again = done["status"] == "failed" and attempt <= self._request.retries

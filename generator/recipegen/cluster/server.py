@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from recipegen.cluster.access import on_all, run_script
-from recipegen.cluster.memory import NodesMemory
 from recipegen.cluster.nodes import Fault, Node, NodesLack
 from recipegen.cluster.plan import RankPlan, is_loopback
+from recipegen.cluster.sampler import NodesSampler
 from recipegen.cluster.tunnel import Tunnel
 from recipegen.errors import EnvironmentLacks, RecipegenError
 from recipegen.proc import describe_code
@@ -117,7 +117,7 @@ class ClusterServer(StartedServer):
         head = plans[0]
         carried = head.server.port if head.node.ssh is not None and is_loopback(head.server.host) else None
         self.plans = tuple(plans)
-        self.memory = NodesMemory([plan.node for plan in plans])
+        self.sampler = NodesSampler([plan.node for plan in plans])
         self._ranks = [
             _Rank(plan, address, carried if plan.node.rank == 0 else None)
             for plan, address in zip(plans, addresses, strict=True)
@@ -139,7 +139,7 @@ class ClusterServer(StartedServer):
         with signals_held():
             by_node = {rank.node: rank for rank in self._ranks}
             on_all([rank.node for rank in self._ranks], lambda node: by_node[node].start())
-        self.memory.__enter__()
+        self.sampler.__enter__()
         self._watch.start()
 
     def _run(self) -> None:
@@ -200,7 +200,7 @@ class ClusterServer(StartedServer):
     def leave(self) -> None:
         """Lets go of the ranks without ending them: they run on, nobody here watches them any more."""
         self._over.set()
-        self.memory.__exit__(None, None, None)
+        self.sampler.__exit__(None, None, None)
         for rank in self._ranks:
             rank.tunnel.close()
 
@@ -223,4 +223,4 @@ class ClusterServer(StartedServer):
                     )
         if self._watch.ident is not None and self._watch is not threading.current_thread():
             self._watch.join(WATCH_S)
-        self.memory.__exit__(None, None, None)
+        self.sampler.__exit__(None, None, None)
