@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
+import tarfile
 import threading
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from recipegen.cluster.image import distribute, image_ids, load_file, transfer
 from recipegen.cluster.models import copy_argv
 from recipegen.cluster.names import anonymous
 from recipegen.cluster.nodes import Fault, Node, NodesLack, nodes_of
+from recipegen.cluster.tokenizer import tokenizer_here
 from recipegen.errors import EnvironmentLacks
 from recipegen.load.cluster_file import ClusterFile
 from tests.support.kits import small
@@ -233,3 +238,48 @@ def test_nodes_come_from_the_file_the_recipe_and_the_environment(monkeypatch: py
     assert (second.ssh, second.user, second.interface) == ("me@b.lab", "me", "eth7")
     assert (second.models_dir, second.network) == ("/data/models", "container:x")
     assert (second.hf_home, second.hca) == ("~/.cache/huggingface", spec.cluster.hca)
+
+
+# The tokenizer of models that are elsewhere
+
+
+def test_the_tokenizer_comes_from_the_head_without_any_weight(tmp_path: Path) -> None:
+    spec = small("vllm-cluster")
+    folder = tmp_path / "models" / str(spec.models["model"].folder)
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "deeper" / "config.json").write_text("{}")
+    (tmp_path / "blob").write_text("chat")
+    (folder / "chat_template.jinja").symlink_to(tmp_path / "blob")  # as in a hub's cache
+    (folder / "model.safetensors").write_bytes(bytes(1000))
+    head = replace(HERE, models_dir=str(tmp_path / "models"))
+    root = tokenizer_here(spec, head, tmp_path / "cache")
+    here = root / folder.name
+    assert {file.name: file.read_text() for file in here.iterdir()} == {
+        "tokenizer.json": "{}", "chat_template.jinja": "chat",
+    }  # fmt: skip
+    assert tokenizer_here(spec, head, tmp_path / "cache") == root
+    (folder / "tokenizer.json").write_text('{"other": 1}')
+    assert tokenizer_here(spec, head, tmp_path / "cache") != root
+
+
+def test_a_head_without_a_tokenizer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NodesLack, match=f"here: there is no tokenizer in {tmp_path}"):
+        tokenizer_here(small("vllm-cluster"), replace(HERE, models_dir=str(tmp_path)), tmp_path / "cache")
+
+
+def test_an_archive_that_reaches_out_writes_nothing_outside(programs: Path, tmp_path: Path) -> None:
+    evil = BytesIO()
+    with tarfile.open(fileobj=evil, mode="w:gz") as archive:
+        for name in ("../../out", "/out", "tokenizer.json"):
+            member = tarfile.TarInfo(name)
+            member.size = 2
+            archive.addfile(member, BytesIO(b"{}"))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    program(programs, "ssh", f"echo {base64.b64encode(evil.getvalue()).decode()}")
+    root = tokenizer_here(small("vllm-cluster"), replace(A, models_dir="/models"), tmp_path / "cache")
+    (folder,) = root.iterdir()
+    assert [file.name for file in folder.iterdir()] == ["tokenizer.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "cache"]

@@ -127,7 +127,7 @@ def measure(request: Request, display: Display) -> list[RunOutcome]:
             require_models(spec, variant, request.options)
     corpora = stage_corpora(spec, [cell for variant in request.variants for cell in request.cells[variant]])
     if request.nodes:
-        request = replace(request, cluster=_nodes_ready(request, display))
+        request = replace(request, cluster=_nodes_ready(request, display), options=_with_tokenizer(request))
     elif request.options.runner == "docker":
         _require_image(request, display)
     order = request.variants if request.pair else sorted(request.variants, key=lambda name: name != spec.baseline)
@@ -179,6 +179,17 @@ def _nodes_ready(request: Request, display: Display) -> Cluster:
         build=Build(request.folder, request.base_image, request.build_network),
         image_file=request.image_file,
     )
+
+
+def _with_tokenizer(request: Request) -> HostOptions:
+    """The options with a folder of models that has at least the tokenizer, where the models lie on other machines."""
+    from recipegen.cluster.tokenizer import tokenizer_here
+
+    head = request.nodes[0]
+    if head.ssh is None or request.spec.run.models != "folders":
+        return request.options
+    cache = Path.home() / ".cache" / "recipegen" / "tokenizers"
+    return replace(request.options, models_dir=tokenizer_here(request.spec, head, cache))
 
 
 def _require_image(request: Request, display: Display) -> None:
