@@ -1,5 +1,5 @@
-"""The tokenizer of a recipe whose models lie on other machines only: llama-benchy counts with it, on this one. Owns which
-files that takes, and their copy here."""
+"""The tokenizer of a recipe whose models lie on other machines only: llama-benchy counts with it, on this one. Owns
+which files that takes, and their copy here."""
 
 from __future__ import annotations
 
@@ -58,17 +58,19 @@ def tokenizer_here(spec: Spec, head: Node, cache: Path) -> Path:
             whole.mkdir()
             for name, data in files.items():
                 (whole / name).write_bytes(data)
-            whole.replace(folder)
+            try:
+                whole.replace(folder)
+            except OSError:
+                if not folder.is_dir():  # else another run was faster, with the very same
+                    raise
     return root
 
 
 def _script(place: str) -> str:
     names = " -o ".join(f"-name '{pattern}'" for pattern in FILES)
+    found = f"find -L . -maxdepth 1 -type f -size -{_LARGEST} '(' {names} ')' -print0"
     # -h: in a hub's cache, files are links.
-    return (
-        f"cd {on_shell(place)} 2>/dev/null || exit 0; find -L . -maxdepth 1 -type f -size -{_LARGEST} '(' {names} ')' -print0 | "
-        "tar -chzf - --null -T - | base64\n"
-    )
+    return f"cd {on_shell(place)} 2>/dev/null || exit 0; {found} | tar -chzf - --null -T - | base64\n"
 
 
 def _files(packed: bytes) -> dict[str, bytes]:
