@@ -37,7 +37,7 @@ def two_nodes(recipe: Path) -> str:
     del data["engine"]["notes"]["speculative-config"]
     data["run"]["ready_timeout_s"] = 600
     # Both ranks share the cores of the one machine that runs them here.
-    data["engine"]["env"]["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+    data["engine"]["env"] |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
     return yaml.safe_dump(data, sort_keys=False)
 
 
@@ -119,7 +119,8 @@ def test_from_one_recipe_to_a_row_of_two_nodes(
         assert metrics["host"]["available_bytes"] == metrics["nodes"][0]["available_bytes"]
     (row,) = [row for row in rows(repository / "INDEX.md") if RECIPE in row]
     print(row)
-    (data,) = [one for one in json.loads((repository / "index.json").read_text())["rows"] if one["recipe"] == RECIPE]
+    assert "-nodes2" in row
+    (data,) = [one for one in json.loads((repository / "index.json").read_text())["recipes"] if one["name"] == RECIPE]
     assert data["nodes"] == 2
 
 

@@ -27,7 +27,7 @@ def measure(tmp_path: Path, url: str, how: str) -> CellRecord:
     options = HostOptions(runner="local", models_dir=tmp_path, hf_home=tmp_path)
     cell = SPEC.cells()[0]
     return measure_cell(
-        cast(Any, SimpleNamespace(spec=SPEC, options=options)),
+        cast(Any, SimpleNamespace(spec=SPEC, options=options, cluster=None)),
         cast(Any, SimpleNamespace(base_url=url, variant=SPEC.headline)),
         cell,
         cast(Any, SimpleNamespace(folder=tmp_path, record={"host": None, "cells": []}, add_cell=lambda done: None)),
