@@ -105,9 +105,11 @@ def measure_cell(
     writer.add_cell(done)  # at once: whatever happens to what follows, the cell is measured
     metrics = sampler.data()
     if nodes is not None:
-        metrics["nodes"] = nodes_series(nodes, began, time.monotonic())
+        series = nodes_series(nodes, began, time.monotonic())
         if not here:
-            metrics["host"] = {key: value for key, value in metrics["nodes"][0].items() if key != "node"}
+            metrics["host"] = {key: value for key, value in series[0].items() if key != "node"}
+        if len(series) > 1:
+            metrics["nodes"] = series
     done["metrics"], done["server_note"] = write_metrics(folder, cell.id, metrics), server_note(metrics)
     if outcome.status == "done":
         report = folder / str(outcome.file)

@@ -57,17 +57,19 @@ def _host(one: NodeFacts) -> Facts:
     return facts_of_texts(one.host, one.docker)
 
 
-def nodes_record(cluster: Cluster, ranks: Ranks, host: str) -> dict[str, Any]:
+def nodes_record(cluster: Cluster, ranks: Ranks | None, host: str) -> dict[str, Any]:
     """What a record says of the nodes: each by its number, with what the preflight found.
 
     Args:
+        ranks: None on one node alone.
         host: the address that the head listens on.
     """
     head = cluster.nodes[0]
+    sizes = ("tensor", "pipeline", "data", "expert")
     return {
         "count": len(cluster.nodes),
-        "executor": ranks.executor,
-        "parallel": {"tensor": ranks.tensor, "pipeline": ranks.pipeline, "data": ranks.data, "expert": ranks.expert},
+        "executor": ranks.executor if ranks else None,
+        "parallel": {key: getattr(ranks, key) for key in sizes} if ranks else None,
         # Through ssh a request takes about a millisecond longer; rates are the same.
         "requests": "through ssh" if head.ssh is not None and is_loopback(host) else "direct",
         "nodes": [

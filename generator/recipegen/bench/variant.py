@@ -164,8 +164,9 @@ def _note_nodes(record: RunRecord, request: Request, variant: str, cluster: Clus
     from recipegen.engines.ranks import variant_ranks
 
     spec = request.spec
+    ranks = variant_ranks(spec, variant) if spec.cluster is not None else None
     record["host"] = facts
-    record["nodes"] = nodes_record(cluster, variant_ranks(spec, variant), request.options.host)
+    record["nodes"] = nodes_record(cluster, ranks, request.options.host)
     record["models"] = models_record(spec, cluster, used_models(spec, variant))
 
 

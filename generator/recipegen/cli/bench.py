@@ -73,12 +73,18 @@ def nodes_of_request(spec: Spec, options: HostOptions, cluster_file: Path | None
         return ()
     nodes = nodes_for_recipe(spec, cluster_file, options.models_dir)
     if nodes and options.runner != "docker":
-        raise click.UsageError("several machines serve from containers: no --runner local")
+        raise click.UsageError("machines of a cluster file serve from containers: no --runner local")
     return nodes
 
 
 @click.command("bench")
-@click.argument("name")
+@click.argument("names", metavar="NAME", nargs=-1, required=True)
+@click.option(
+    "--hosts",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Spread recipes over the machines of this cluster file, each on the next that is free.",
+)
 @click.option(
     "--variant",
     "variants",
@@ -119,7 +125,8 @@ def nodes_of_request(spec: Spec, options: HostOptions, cluster_file: Path | None
 @root_option
 @json_option
 def bench_command(
-    name: str,
+    names: tuple[str, ...],
+    hosts: Path | None,
     variants: tuple[str, ...],
     runner: str | None,
     base_url: str | None,
@@ -149,6 +156,9 @@ def bench_command(
 
     Raw reports and the record of each run are kept under recipes/NAME/results/, also when a cell fails.
 
+    With --hosts there may be many NAMEs: a queue gives each to the next free machine of a cluster file, or group of
+    machines, and --resume goes on with those that are not whole (needs Ray: pip install 'recipegen[fleet]').
+
     \b
     Examples:
       recipegen bench qwen36-35b-dflash --variant dflash --variant ar
@@ -158,6 +168,7 @@ def bench_command(
       recipegen bench qwen36-35b-dflash --ab 6 --variant dflash --set max-num-seqs=8
       recipegen bench qwen36-35b-dflash --base-url http://127.0.0.1:8000 --cell pp128-tg128
       recipegen bench minimax-m27-nvfp4-x2 --cluster lab.yaml
+      recipegen bench qwen36-35b-dflash qwen36-27b-dflash --hosts lab.yaml --profile quick
       recipegen bench qwen36-35b-dflash --profile localmaxxing-verified --prompts agent-context.json
     """
     from recipegen.bench.display import display_for
@@ -165,6 +176,14 @@ def bench_command(
     from recipegen.cli.lint import warn_of_errors
 
     prompt = _canonical_prompt(profile, prompts, prompt_id)
+    if hosts is not None:
+        from recipegen.cli.fleet import bench_on_hosts
+
+        bench_on_hosts(click.get_current_context(), Workspace.open(root))
+        return
+    if len(names) > 1:
+        raise click.UsageError("several recipes are measured over machines of yours: --hosts FILE")
+    (name,) = names
     options = chosen_host(runner, base_url, port, models_dir)
     workspace = Workspace.open(root)
     spec = workspace.runnable(name)

@@ -26,7 +26,7 @@ def cluster_option(function: click.decorators.FC) -> click.decorators.FC:
         "cluster_file",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Your machines [RECIPEGEN_CLUSTER, ~/.config/recipegen/cluster.yaml]; for recipes over several.",
+        help="Your machines [RECIPEGEN_CLUSTER, ~/.config/recipegen/cluster.yaml]; a recipe of one runs on its first.",
     )(function)
 
 
@@ -41,7 +41,11 @@ def image_file_option(function: click.decorators.FC) -> click.decorators.FC:
 
 
 def nodes_for_recipe(spec: Spec, named: Path | None, models_dir: Path | None = None) -> tuple[Node, ...]:
-    """The machines of a recipe, out of the user's cluster file; none for a recipe of one machine.
+    """The machines of a recipe, out of the user's cluster file; none for a recipe of one machine that is this one.
+
+    Args:
+        named: the file of --cluster. A recipe of one machine runs on that file's first one; the usual file changes
+            nothing for it.
 
     Raises:
         RecipegenError: there is no cluster file, it is wrong, or it has fewer machines than the recipe needs.
@@ -49,11 +53,9 @@ def nodes_for_recipe(spec: Spec, named: Path | None, models_dir: Path | None = N
     from recipegen.cluster.nodes import nodes_of
     from recipegen.load.cluster_file import find_cluster_file, load_cluster_file, nodes_for
 
-    if spec.hardware.nodes < 2:
-        if named is not None:
-            raise click.UsageError(f"{spec.name} is for one machine: it takes no --cluster")
+    if spec.hardware.nodes < 2 and named is None:
         return ()
-    if spec.cluster is None:
+    if spec.hardware.nodes > 1 and spec.cluster is None:
         raise RecipegenError(f"recipegen knows no way to spread {spec.engine.name} over machines")
     file = find_cluster_file(named)
     found = nodes_for(load_cluster_file(file), spec.hardware.nodes, file)
@@ -149,7 +151,10 @@ def check_command(
 def _several(spec: Spec, cluster_file: Path | None) -> tuple[Node, ...]:
     nodes = nodes_for_recipe(spec, cluster_file)
     if not nodes:
-        raise RecipegenError(f"{spec.name} is for one machine", hint="recipegen doctor looks at this one")
+        raise RecipegenError(
+            f"{spec.name} is for one machine",
+            hint="recipegen doctor looks at this one, --cluster FILE at the first one of a file",
+        )
     return nodes
 
 

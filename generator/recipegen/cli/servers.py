@@ -85,13 +85,11 @@ def up_command(
     given: dict[str, Any] = {"models_dir": models_dir} if models_dir else {}
     options = HostOptions(runner=runner, host=host, port=port, **given)  # type: ignore[arg-type]
     warn_of_errors(workspace, name)
-    if spec.hardware.nodes > 1:
+    if nodes := nodes_for_recipe(spec, cluster_file, models_dir):
         if runner != "docker":
-            raise click.UsageError("several machines are served from containers: no --runner local")
-        nodes = nodes_for_recipe(spec, cluster_file, models_dir)
+            raise click.UsageError("machines of a cluster file serve from containers: no --runner local")
         _up_on_nodes(workspace, spec, chosen, nodes, options, image_file)
         return
-    nodes_for_recipe(spec, cluster_file)
     require_models(spec, chosen, options)
     plan = plan_server(spec, chosen, options)
     server = server_of(plan, options.runner)

@@ -1,4 +1,4 @@
-"""The machines that serve one model together, as the driver sees them, and what is wrong with one of them.
+"""The machines that serve one model, alone or together, as the driver sees them, and what is wrong with one of them.
 
 Owns no way of reaching them (`access`); the cluster file that they come from is `load.cluster_file`'s.
 """
@@ -119,6 +119,7 @@ def nodes_of(spec: Spec | None, found: Sequence[ClusterNode], models_dir: Path |
     from recipegen.load.cluster_file import LOCALHOST
 
     cluster = spec.cluster if spec else None
+    alone = spec is not None and cluster is None  # no traffic with others: the fabric is left out
     cache = spec is not None and spec.run.models == "hf-cache"
     nodes = []
     for rank, one in enumerate(found):
@@ -135,8 +136,8 @@ def nodes_of(spec: Spec | None, found: Sequence[ClusterNode], models_dir: Path |
                 address=one.address,
                 docker=one.docker,
                 user=one.ssh.rpartition("@")[0] or None,
-                interface=one.interface or (cluster.interface if cluster else NONE),
-                hca=one.hca or (cluster.hca if cluster else NONE),
+                interface=NONE if alone else one.interface or (cluster.interface if cluster else NONE),
+                hca=NONE if alone else one.hca or (cluster.hca if cluster else NONE),
                 models_dir=one.models_dir or own_models or (here and usual_models) or "~/models",
                 hf_home=one.hf_home or own_cache or (here and os.environ.get("HF_HOME")) or "~/.cache/huggingface",
                 network=one.network or "host",

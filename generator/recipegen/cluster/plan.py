@@ -13,7 +13,7 @@ from recipegen.cluster.preflight import Model, Needs
 from recipegen.cluster.probe import NodeFacts, Places, at_home
 from recipegen.engines import engine
 from recipegen.engines.base import used_models
-from recipegen.engines.container import RDMA_DEVICES, container, launch_words
+from recipegen.engines.container import RDMA_DEVICES, Container, container, launch_words
 from recipegen.engines.nodes import node_commands
 from recipegen.engines.ranks import variant_ranks
 from recipegen.errors import RecipegenError
@@ -21,8 +21,8 @@ from recipegen.files import sha256_bytes
 from recipegen.quoting import put_in
 from recipegen.results.store import rank_log
 from recipegen.runners.base import ServerPlan
-from recipegen.runners.plan import HostOptions, container_name, plan_server
-from recipegen.spec.topology import NONE
+from recipegen.runners.plan import HostOptions, plan_server
+from recipegen.spec.topology import NONE, Executor
 
 if TYPE_CHECKING:
     from recipegen.spec.completed import Spec
@@ -62,7 +62,7 @@ def rank_plans(
     Raises:
         RecipegenError: a trial over Ray.
     """
-    executor = variant_ranks(spec, variant).executor
+    executor = executor_of(spec, variant)
     if executor == "ray" and trial is not None and trial.name == variant:
         raise RecipegenError(
             "ranks over Ray are started by the image's own script, which does not know changed flags",
@@ -78,9 +78,21 @@ def rank_plans(
     )
 
 
-def _rank(spec: Spec, variant: str, base: ServerPlan, one: NodeFacts, head: Node, executor: str) -> ServerPlan:
+def executor_of(spec: Spec, variant: str) -> Executor | None:
+    """What joins the ranks of a variant; None on a machine alone."""
+    return variant_ranks(spec, variant).executor if spec.cluster is not None else None
+
+
+def _rank(
+    spec: Spec, variant: str, base: ServerPlan, one: NodeFacts, head: Node, executor: Executor | None
+) -> ServerPlan:
     node, how = one.node, container(spec)
     assert base.container is not None
+    name, log = base.container.name, base.log_path
+    if executor is None:
+        words, env = _alone(spec, variant, base, node)
+        network = base.container.network if node.network == "host" else node.network
+        return _on_node(base, one, how, words=words, env=env, name=name, network=network, log_path=log)
     commands = node_commands(spec, variant, engine(spec.engine.name).command(spec, variant))
     command = commands.serve if node.rank == 0 else commands.worker
     knobs = {
@@ -99,19 +111,54 @@ def _rank(spec: Spec, variant: str, base: ServerPlan, one: NodeFacts, head: Node
         words, env = launch_words(spec.variants[variant].script), given
     else:
         words, env = command.words(**given), command.environment(**given)
+    return _on_node(
+        base,
+        one,
+        how,
+        words=words,
+        env=env,
+        name=f"{name}-rank{node.rank}",
+        network=node.network,
+        log_path=log and (log if node.rank == 0 else rank_log(log, node.rank)),
+    )
+
+
+def _alone(spec: Spec, variant: str, base: ServerPlan, node: Node) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment of a recipe of one machine, which runs as it does on this one."""
+    if node.network == "host":
+        return base.words, base.env
+    # In the network of the container that is the node: no port is published, the server listens as on a host's.
+    command = engine(spec.engine.name).command(spec, variant)
+    knobs = {"HOST": base.host, "PORT": str(base.port), "MODELS_DIR": spec.run.models_path}
+    return command.words(**{name: value for name, value in knobs.items() if name in command.knobs}), base.env
+
+
+def _on_node(
+    base: ServerPlan,
+    one: NodeFacts,
+    how: Container,
+    *,
+    words: list[str],
+    env: dict[str, str],
+    name: str,
+    network: str | None,
+    log_path: Path | None,
+) -> ServerPlan:
+    """A plan of this machine as one node runs it: with its folders, its devices, its network."""
+    node = one.node
+    assert base.container is not None
     paths = {"HOME": one.home, "PWD": str(Path.cwd())}
     paths |= {"MODELS_DIR": at_home(node.models_dir, one.home), "HF_HOME": at_home(node.hf_home, one.home)}
-    log = base.log_path
     return replace(
         base,
         words=words,
         env=env,
-        log_path=log and (log if node.rank == 0 else rank_log(log, node.rank)),
+        log_path=log_path,
         container=replace(
             base.container,
-            name=f"{container_name(spec, variant)}-rank{node.rank}",
+            name=name,
             volumes=tuple((put_in(mount.source, paths), mount.target, mount.read_only) for mount in how.mounts),
-            network=node.network,
+            network=network,
             # A node that is a container shares this host's IPC with others: vLLM would take them for one machine.
             ipc=base.container.ipc if node.network == "host" else "private",
             rank=node.rank,
@@ -143,10 +190,9 @@ def needs_of(spec: Spec, variant: str, options: HostOptions, memory_bytes: int |
         memory_bytes: of one rank, from an estimate; None where there is none.
     """
     cluster = spec.cluster
-    assert cluster is not None
-    port = options.port or spec.run.port
-    ray = variant_ranks(spec, variant).executor == "ray"
-    meeting = cluster.ray_port if ray else cluster.master_port
+    ports = [options.port or spec.run.port]
+    if cluster is not None:
+        ports.append(cluster.ray_port if executor_of(spec, variant) == "ray" else cluster.master_port)
     return Needs(
         recipe=spec.name,
         image=container(spec).image,
@@ -154,10 +200,10 @@ def needs_of(spec: Spec, variant: str, options: HostOptions, memory_bytes: int |
             key: Model(spec.models[key].revision, spec.models[key].file if spec.run.models == "folders" else None)
             for key in used_models(spec, variant)
         },
-        head_ports=(port, meeting),
+        head_ports=tuple(ports),
         # On the others nothing of this run listens there: what does is a rank or a server of an earlier one.
-        rank_ports=(port, meeting),
-        speed_mbit=round(cluster.gbit_s * 1000 * _FAST_ENOUGH) if cluster.gbit_s else None,
+        rank_ports=tuple(ports),
+        speed_mbit=round(cluster.gbit_s * 1000 * _FAST_ENOUGH) if cluster and cluster.gbit_s else None,
         memory_bytes=memory_bytes,
         gpus=spec.run.gpus == "all",
     )

@@ -51,6 +51,9 @@ AnyPath = Annotated[
 ]
 
 
+Name = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", "is not a name: letters, digits, . _ -")]
+
+
 class ClusterNode(Strict):
     """One machine, in the order of ranks.
 
@@ -60,7 +63,7 @@ class ClusterNode(Strict):
         address: its address on the fast network, by which the other ranks find it.
     """
 
-    name: Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", "is not a name: letters, digits, . _ -")]
+    name: Name
     ssh: Target
     address: Address
     docker: DockerHost | None = None
@@ -84,6 +87,8 @@ class ClusterFile(Strict):
     Attributes:
         user: of all nodes whose `ssh` names none.
         interface, hca, models_dir, hf_home: of all nodes that say nothing else.
+        groups: names of nodes that measure together when recipes are spread over all of them (`bench --hosts`), each
+            group's head first; a node of no group measures alone.
     """
 
     nodes: tuple[ClusterNode, ...] = Field(min_length=1, max_length=1024)
@@ -92,6 +97,16 @@ class ClusterFile(Strict):
     hca: Adapters | None = None
     models_dir: AnyPath | None = None
     hf_home: AnyPath | None = None
+    groups: tuple[Annotated[tuple[Name, ...], Field(min_length=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _groups_are_of_nodes(self) -> ClusterFile:
+        grouped = [name for group in self.groups for name in group]
+        if unknown := sorted(set(grouped) - {node.name for node in self.nodes}):
+            raise ValueError(f"groups names {unknown[0]}, which is no node")
+        if twice := sorted({name for name in grouped if grouped.count(name) > 1}):
+            raise ValueError(f"groups names {twice[0]} twice")
+        return self
 
     @model_validator(mode="after")
     def _no_node_twice(self) -> ClusterFile:
@@ -107,6 +122,12 @@ class ClusterFile(Strict):
     def resolved(self) -> tuple[ClusterNode, ...]:
         """The nodes with what the file says for all of them put in."""
         return tuple(node.model_copy(update=self._of(node)) for node in self.nodes)
+
+    def grouped(self) -> tuple[tuple[ClusterNode, ...], ...]:
+        """The nodes as they measure together: the groups, then each other node alone."""
+        by_name = {node.name: node for node in self.resolved()}
+        groups = [tuple(by_name.pop(name) for name in group) for group in self.groups]
+        return (*groups, *((node,) for node in by_name.values()))
 
     def _of(self, node: ClusterNode) -> dict[str, str | None]:
         own = ("interface", "hca", "models_dir", "hf_home")
