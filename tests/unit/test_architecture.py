@@ -29,6 +29,7 @@ HEAVY = (
     "scipy",
     "prometheus_client",
     "vl_convert",
+    "ray",
 )
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from recipegen.cli.cluster import nodes_for_recipe
 from recipegen.cluster import server as cluster_server
 from recipegen.cluster.nodes import Node, NodesLack
 from recipegen.cluster.plan import is_loopback, needs_of, rank_plans
 from recipegen.cluster.server import ClusterServer
 from recipegen.errors import EnvironmentLacks, MeasurementFailed, RecipegenError
 from recipegen.runners.base import ServerPlan, wait_ready
-from recipegen.runners.plan import HostOptions
+from recipegen.runners.plan import HostOptions, plan_server
 from recipegen.trial import Trial
 from tests.support.kits import small
 from tests.unit.test_cluster_preflight import good
@@ -230,3 +231,35 @@ def test_ports_and_models_that_a_variant_needs() -> None:
     needs = needs_of(SPEC, "ray", HostOptions())
     assert 6379 in needs.head_ports and 29501 not in needs.head_ports
     assert list(needs.models) == ["model"] and needs.gpus and needs.speed_mbit == 100_000
+
+
+def test_a_recipe_of_one_machine_runs_on_a_node_as_it_does_here(tmp_path: Path) -> None:
+    spec = small("llamacpp-prebuilt")
+    one = replace(good(0), home="/home/me", node=replace(good(0).node, interface="none", hca="none", models_dir="~/m"))
+    (plan,) = rank_plans(spec, spec.headline, [one], HostOptions(port=8123), log_path=tmp_path / "server.log")
+    here = plan_server(spec, spec.headline, HostOptions(port=8123), log_path=tmp_path / "server.log")
+    box, usual = plan.server.container, here.container
+    assert box is not None and usual is not None
+    assert (plan.server.words, plan.server.env, plan.server.log_path) == (here.words, here.env, here.log_path)
+    assert (box.name, box.network, box.port, box.devices) == (usual.name, usual.network, usual.port, ())
+    assert box.volumes[0][0] == "/home/me/m"
+    needs = needs_of(spec, spec.headline, HostOptions(port=8123))
+    assert (needs.head_ports, needs.rank_ports, needs.speed_mbit) == ((8123,), (8123,), None)
+
+
+def test_on_a_node_that_is_a_container_it_listens_on_that_ones_loopback() -> None:
+    spec = small("llamacpp-prebuilt")
+    one = replace(good(0), home="/root", node=replace(good(0).node, network="container:a"))
+    (plan,) = rank_plans(spec, spec.headline, [one], HostOptions(port=8123))
+    words = " ".join(plan.server.words)
+    assert "--host 127.0.0.1" in words and "--port 8123" in words
+    assert plan.server.container is not None and plan.server.container.network == "container:a"
+
+
+def test_the_fabric_is_left_out_for_one_machine_and_its_file_must_be_named(tmp_path: Path) -> None:
+    spec = small("llamacpp-prebuilt")
+    file = tmp_path / "cluster.yaml"
+    file.write_text("interface: fab0\nnodes: [{name: a, ssh: me@a, address: 10.0.0.1, hca: roce0}]\n")
+    assert nodes_for_recipe(spec, None) == ()
+    (node,) = nodes_for_recipe(spec, file)
+    assert (node.name, node.interface, node.hca) == ("a", "none", "none")

@@ -241,6 +241,9 @@ def test_the_file_of_machines_gives_each_node_what_it_says_for_all(tmp_path: Pat
         (", address: 192.168.177.11}", "}", 5, "nodes.0 lacks the key 'address'"),
         ("/mnt/big disk", '/mnt/\\\\x', 6, "holds a quote, a backslash"),
         ("interface: eth7", 'interface: "a b"', 7, "is not the name of a network interface"),
+        ("user: me", "user: me\ngroups: [[alpha, delta]]", 0, "groups names delta, which is no node"),
+        ("user: me", "user: me\ngroups: [[alpha, beta], [beta]]", 0, "groups names beta twice"),
+        ("user: me", "user: me\ngroups: [[]]", 2, "groups.0"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_file_has_its_line(old: str, new: str, line: int, says: str, tmp_path: Path) -> None:

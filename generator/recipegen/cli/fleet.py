@@ -142,7 +142,8 @@ class _Told:
             self._journal.note(name, self._requests[name], group, "whole" if what.whole else "failed")
             data = {key: value for key, value in asdict(what).items() if key in ("code", "runs", "gone")}
             again = ": another group gets it" if what.again else ""
-            words = f"done, {len(what.runs)} runs" if what.whole else f"FAILED, {what.why}{again}"
+            count = f"{len(what.runs)} run{'s' * (len(what.runs) != 1)}"
+            words = f"done, {count}" if what.whole else f"FAILED, {what.why}{again}"
             why = None if what.whole else what.why
             self._say(name, machines, {"event": "ended", "whole": what.whole, "why": why, **data}, words)
 
