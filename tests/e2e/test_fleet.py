@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 import yaml
 
@@ -100,7 +101,7 @@ class Fleet:
     def begin(self, runs: int) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "recipegen", "bench", *self.words(runs)],
-            env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
     def record(self, recipe: str) -> dict[str, Any]:
@@ -126,6 +127,11 @@ def next_event(child: subprocess.Popen[str], seen: list[dict[str, Any]], kind: s
         if seen[-1]["event"] == kind:
             return seen[-1]
     raise AssertionError(f"no {kind}: {seen[-3:]}")
+
+
+def processes() -> list[psutil.Process]:
+    """Measurements that Ray's tasks have started."""
+    return [one for one in psutil.process_iter(["cmdline"]) if "--no-index" in (one.info["cmdline"] or [])]
 
 
 def test_three_recipes_on_two_machines_and_nothing_twice(fleet: Fleet, docker_client: DockerClient) -> None:
@@ -161,7 +167,14 @@ def test_ctrl_c_takes_everything_down_and_resume_goes_on_where_it_was(
     child, seen = fleet.begin(12), list[dict[str, Any]]()
     try:
         next_event(child, seen, "run_done")
-        child.send_signal(signal.SIGINT)
+        (measuring,) = [one for one in processes() if f"bench {seen[-1]['recipe']} " in " ".join(one.info["cmdline"])]
+        # Ray's own tasks run with less, which would be measured.
+        assert measuring.nice() == os.getpriority(os.PRIO_PROCESS, 0)
+        assert Path(f"/proc/{measuring.pid}/oom_score_adj").read_text() == Path("/proc/self/oom_score_adj").read_text()
+        hosts = fleet.pair.folder / "cluster.yaml"
+        status = json.loads(succeed("status", "--cluster", hosts, "--json", env=fleet.env))
+        assert {row["recipe"] for row in status} == {event["recipe"] for event in seen if event["event"] == "begun"}
+        os.killpg(child.pid, signal.SIGINT)  # as a terminal does
         out, err = child.communicate(timeout=120)
     finally:
         child.kill()
@@ -179,6 +192,20 @@ def test_ctrl_c_takes_everything_down_and_resume_goes_on_where_it_was(
     assert {recipe: again[recipe]["machines"] for recipe in first} == first
     assert {recipe for recipe, event in again.items() if event["resume"]} == set(first)
     assert [fleet.record(recipe)["status"] for recipe in RECIPES] == ["complete"] * 3
+
+
+def test_a_call_that_is_killed_leaves_no_server(fleet: Fleet, docker_client: DockerClient) -> None:
+    child, seen = fleet.begin(12), list[dict[str, Any]]()
+    try:
+        begun = next_event(child, seen, "run_done")["recipe"]
+    finally:
+        child.kill()
+        child.wait()
+    deadline = time.monotonic() + 90
+    while processes() or any(find(docker_client, recipe) for recipe in RECIPES):
+        assert time.monotonic() < deadline, processes()
+        time.sleep(0.5)
+    assert fleet.record(begun)["status"] == "interrupted"
 
 
 def test_a_machine_that_dies_hands_its_recipe_to_another(fleet: Fleet, docker_client: DockerClient) -> None:

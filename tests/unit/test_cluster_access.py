@@ -15,7 +15,7 @@ import pytest
 from recipegen.cluster.access import attempt, on_all, on_node, run_script
 from recipegen.cluster.image import distribute, image_ids, load_file, transfer
 from recipegen.cluster.models import copy_argv
-from recipegen.cluster.names import anonymous
+from recipegen.cluster.names import anonymous, without_addresses
 from recipegen.cluster.nodes import Fault, Node, NodesLack, nodes_of
 from recipegen.cluster.tokenizer import tokenizer_here
 from recipegen.errors import EnvironmentLacks
@@ -283,3 +283,12 @@ def test_an_archive_that_reaches_out_writes_nothing_outside(programs: Path, tmp_
     (folder,) = root.iterdir()
     assert [file.name for file in folder.iterdir()] == ["tokenizer.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "cache"]
+
+
+def test_addresses_that_no_file_names_stay_out_of_recorded_errors() -> None:
+    said = (
+        "connect to host 10.0.0.7 port 22; Connection reset by fd00::7 port 22 at 14:20:43; 127.0.0.1:8000; vLLM 0.32.0"
+    )
+    assert without_addresses(said) == (
+        "connect to host … port 22; Connection reset by … port 22 at 14:20:43; 127.0.0.1:8000; vLLM 0.32.0"
+    )

@@ -4,10 +4,10 @@ measurement is a stand-in here; the real one, under Ray, is e2e's."""
 from __future__ import annotations
 
 import json
-import os
 import stat
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,17 +112,18 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return use
 
 
-RUN = {"event": "run", "variant": "ar", "status": "complete"}
+RUN = {"event": "run", "variant": "ar", "status": "complete", "folder": str(ROOT)}
+CELL = {"event": "cell_started", "cell": "c", "runs": 3}
 
 
 def test_what_a_measurement_says_is_handed_on(
     stand_in: Callable[[str], None], groups: tuple[Group, ...], tmp_path: Path
 ) -> None:
-    stand_in(f"print('a warning'); print('{{not json'); print({json.dumps(RUN)!r})")
+    stand_in(f"print('a warning'); print('{{not json'); print({json.dumps(CELL)!r}); print({json.dumps(RUN)!r})")
     heard: list[dict[str, Any]] = []
     ended = measure(Job("a", 1, 8000), groups[1], tmp_path / "a.log", heard.append)
-    assert ended.whole and ended.runs == (RUN,) and ended.gone == {}
-    assert heard == [{"event": "said", "text": "a warning"}, {"event": "said", "text": "{not json"}, RUN]
+    assert ended.whole and ended.begun and ended.runs == (RUN,) and ended.gone == {}
+    assert heard == [{"event": "said", "text": "a warning"}, {"event": "said", "text": "{not json"}, CELL, RUN]
     assert "a warning" in (tmp_path / "a.log").read_text()
 
 
@@ -132,7 +133,12 @@ def test_a_failure_has_its_error_and_the_machines_that_are_gone(
     stand_in("import sys; print('waiting'); print('error: 1 problem:\\n  alpha: no image\\n    build it'); sys.exit(3)")
     ended = measure(Job("a", 1, 8000), groups[1], tmp_path / "a.log", lambda event: None)
     assert (ended.code, ended.why) == (3, "1 problem: alpha: no image build it")
-    assert ended.gone == {} and not ended.again  # alpha is this machine, and it answers
+    assert ended.gone == {}  # alpha is this machine, and it answers
+    assert ended.lacks and ended.again and not replace(ended, job=Job("a", 1, 8000, again=True)).again
+    stand_in("import sys; print('Usage: …\\n\\nError: no such flag'); sys.exit(2)")
+    ended = measure(Job("a", 1, 8000), groups[1], tmp_path / "a.log", lambda event: None)
+    assert (ended.why, ended.lacks, ended.again) == ("no such flag", False, False)
+    assert not Ended(Job("a", 1, 8000), 3, begun=True).lacks
     monkeypatch.setattr(fleet_job, "unreachable", lambda group: {"alpha": "cannot be reached"})
     ended = measure(Job("a", 1, 8000), groups[1], tmp_path / "a.log", lambda event: None)
     assert ended.again and ended.why == "alpha: cannot be reached"
@@ -162,12 +168,18 @@ def test_an_interrupted_measurement_takes_its_server_down_first(
 
 def test_the_journal_knows_only_the_very_same_request(groups: tuple[Group, ...], tmp_path: Path) -> None:
     file, request = tmp_path / "journal.json", request_hash("kit", ["--runs=3"])
-    Journal(file).note("a", request, groups[0], "whole")
+    Journal(file).note("a", request, groups[0], "whole", [str(tmp_path / "run")])
     found = Journal(file)
-    assert found.entry("a", request) == Entry(request, ("beta", "gamma"), "whole")
+    entry = found.entry("a", request)
+    assert entry == Entry(request, ("beta", "gamma"), "whole", (str(tmp_path / "run"),))
+    assert not entry.whole  # its run is not there any more
+    (tmp_path / "run").mkdir()
+    assert entry.whole
     assert found.entry("a", request_hash("kit", ["--runs=4"])) is None
     assert found.entry("b", request) is None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    found.forget("a", "never-there")
+    assert Journal(file).entry("a", request) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"recipes": {"a": {}}}', '{"recipes": []}', "{", '{"recipes": {"a": 1}}'])
@@ -185,17 +197,20 @@ class Queue:
 
     def __init__(self, *failing: str) -> None:
         self.failing, self.began = failing, list[tuple[str, str, bool, tuple[str, ...]]]()
+        self.ports: list[int] = []
+        self.measured = RUN
 
     def run(self, planned: Any, logs: Path, hear: fleet_queue.Hear) -> list[Job]:
         for lane in planned:
             mine = [(group, job) for group in lane.groups for job in lane.own.get(group.number, ())]
             for group, job in [*mine, *((lane.groups[0], job) for job in lane.waiting)]:
+                self.ports.append(job.port)
                 self.began.append((job.recipe, group.name, job.resume, job.options))
                 hear(group, job, None)
                 hear(group, job, {"event": "note", "text": "building"})
                 failed = job.recipe in self.failing
                 said = ("error: the server ended",) if failed else ()
-                hear(group, job, Ended(job, 4 if failed else 0, () if failed else (RUN,), said))
+                hear(group, job, Ended(job, 4 if failed else 0, () if failed else (self.measured,), said, begun=True))
         return []
 
 
@@ -224,6 +239,7 @@ def test_recipes_go_to_machines_with_the_options_of_the_call(bench: Callable[...
     assert "alpha: smoke-llamacpp: begins (1 of 2 recipes)" in done.output
     assert "beta+gamma: minimax-m27-nvfp4-x2: done, 1 run" in done.output
     assert "alpha: smoke-llamacpp: building" in done.output
+    assert len(set(queue.ports)) == 1  # of all recipes: each group's own is counted from it
     assert list(tmp_path.rglob("journal.json")) != []
 
 
@@ -243,6 +259,35 @@ def test_resume_leaves_out_what_is_whole_and_goes_on_with_the_rest_where_it_was(
     other = Queue()
     bench(other, *names, "--runs", "4", "--resume")
     assert [(recipe, resume) for recipe, _, resume, _ in other.began] == [(name, False) for name in names]
+    same = Queue()
+    bench(same, *names, "--runs", "4", "--resume", "--retries", "2")
+    assert same.began == []
+
+
+def test_a_call_without_resume_begins_anew(bench: Callable[..., Any]) -> None:
+    names = ("smoke-llamacpp", "smoke-vllm-cpu")
+    assert bench(Queue(), *names).exit_code == 0
+
+    class Interrupted(Queue):
+        def run(self, planned: Any, logs: Path, hear: fleet_queue.Hear) -> list[Job]:
+            hear(planned[0].groups[0], planned[0].waiting[0], None)
+            raise KeyboardInterrupt
+
+    bench(Interrupted(), *names)
+    queue = Queue()
+    bench(queue, *names, "--resume")
+    assert [(recipe, resume) for recipe, _, resume, _ in queue.began] == [(names[0], True), (names[1], False)]
+
+
+def test_two_calls_at_once_are_refused(bench: Callable[..., Any]) -> None:
+    class Nested(Queue):
+        def run(self, planned: Any, logs: Path, hear: fleet_queue.Hear) -> list[Job]:
+            self.second = bench(Queue(), "smoke-llamacpp")
+            return []
+
+    queue = Nested()
+    bench(queue, "smoke-llamacpp")
+    assert "is under way" in str(queue.second.exception)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +299,7 @@ def test_resume_leaves_out_what_is_whole_and_goes_on_with_the_rest_where_it_was(
         (["smoke-llamacpp", "no-such-recipe"], "no-such-recipe"),
         (["smoke-llamacpp", "qwen35-397b-fp8-mtp-x4"], "needs 4 machines together"),
         (["smoke-llamacpp", "--variant", "mtp"], "mtp"),
+        (["smoke-llamacpp", "--port", "65534"], "a lower --port"),
         (["qwen35-397b-fp8-mtp-x4", "--variant", "mtp5"], "is not to be run"),
     ],
 )
@@ -276,4 +322,3 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(EnvironmentLacks) as lack:
         fleet_queue.run([], tmp_path, lambda *_: None)
     assert lack.value.hint == "pip install 'recipegen[fleet]'"
-    assert "RAY_USAGE_STATS_ENABLED" not in os.environ

@@ -78,7 +78,7 @@ def measure_variant(
     run = _Run(request, variant, program, corpora, display, writer)
     status: RunStatus | None = None
     error: str | None = None
-    anonymous = request.cluster.anonymous if request.cluster else str
+    anonymous = request.cluster.anonymous_error if request.cluster else str
     try:
         error = run.measure()
     except KeyboardInterrupt:
@@ -346,7 +346,7 @@ class _Run:
     def _anonymous(self, text: str) -> str:
         """What goes into the record, without the user's machines in it."""
         cluster = self._request.cluster
-        return cluster.anonymous(text) if cluster else text
+        return cluster.anonymous_error(text) if cluster else text
 
     def _server_gone(self, server: Server, guard: MemoryGuard | NodesGuard | None) -> None:
         if guard is not None and guard.text:

@@ -3,8 +3,10 @@ of it; the queue is the fleet room's."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +21,15 @@ from recipegen.workspace import Workspace, require_allowed, variant_of
 
 if TYPE_CHECKING:
     from recipegen.fleet.job import Ended
-    from recipegen.fleet.journal import Journal
+    from recipegen.fleet.journal import Journal, Status
     from recipegen.fleet.plan import Group, Job
+    from recipegen.spec.completed import Spec
 
-_OWN = {"hosts", "port", "resume", "no_index", "as_json", "cluster_file"}
+_OWN = {"hosts", "port", "resume", "no_index", "as_json", "cluster_file", "root"}
 """Options that a single recipe's measurement does not get as they were given."""
+_ASIDE = {"retries", "image_file", "network", "models_dir"}
+"""Options that do not change what is measured."""
+_PORTS = 65535
 _APART = {"base_url": "--base-url", "cluster_file": "--cluster", "runner": "--runner"}
 
 
@@ -34,8 +40,8 @@ def bench_on_hosts(context: click.Context, workspace: Workspace) -> None:
         UsageError: an option that goes with one machine only.
         RecipegenError: a recipe or the cluster file is wrong, and nothing was started; or not all is measured.
     """
-    from recipegen.fleet.journal import Journal
-    from recipegen.fleet.plan import groups_of, lanes
+    from recipegen.fleet.journal import Journal, request_hash
+    from recipegen.fleet.plan import Job, groups_of, lanes
     from recipegen.fleet.queue import run
     from recipegen.load.cluster_file import load_cluster_file
 
@@ -44,18 +50,25 @@ def bench_on_hosts(context: click.Context, workspace: Workspace) -> None:
         if asked[option] not in (None, "docker"):
             raise click.UsageError(f"--hosts says where servers run: no {word} {asked[option]}")
     groups = groups_of(load_cluster_file(asked["hosts"]))
-    options = _given_again(context)
-    names = tuple(dict.fromkeys(asked["names"]))
-    found = {name: _job(workspace, name, asked, options) for name in names}
-    requests = {name: request for name, (_, request) in found.items()}
+    specs = {name: _in_order(workspace, name, asked["variants"]) for name in dict.fromkeys(asked["names"])}
+    port = asked["port"] or max(spec.run.port for spec, _ in specs.values())
+    if port + len(groups) > _PORTS:
+        raise click.UsageError(f"each group has a port of its own, from {port} on: a lower --port")
+    options = (*_given_again(context, _OWN), f"--root={workspace.repository.root}")
+    jobs = [Job(name, spec.hardware.nodes, port, options) for name, (spec, _) in specs.items()]
+    wanted = _given_again(context, _OWN | _ASIDE)
+    requests = {name: request_hash(kit_sha256, wanted) for name, (_, kit_sha256) in specs.items()}
     folder = Path.home() / ".cache" / "recipegen" / "fleet" / sha256_bytes(bytes(workspace.repository.root))[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    journal = Journal(folder / "journal.json")
-    whole = _whole(journal, requests) if asked["resume"] else {}
-    bound = _bound(journal, requests, groups) if asked["resume"] else {}
-    planned = lanes(groups, [job for name, (job, _) in found.items() if name not in whole], bound)
-    told = _Told(journal, requests, len(names), asked["as_json"], whole)
-    left = run(planned, folder, told.hear) if planned else []
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(folder / "lock"):
+        journal = Journal(folder / "journal.json")
+        whole = _whole(journal, requests) if asked["resume"] else {}
+        bound = _bound(journal, requests, groups) if asked["resume"] else {}
+        planned = lanes(groups, [job for job in jobs if job.recipe not in whole], bound)
+        if not asked["resume"]:
+            journal.forget(*requests)
+        told = _Told(journal, requests, len(specs), asked["as_json"], whole)
+        left = run(planned, folder, told.hear) if planned else []
     if not asked["no_index"]:
         from recipegen.publish.tables import write_index
 
@@ -63,30 +76,43 @@ def bench_on_hosts(context: click.Context, workspace: Workspace) -> None:
     told.close(left, folder)
 
 
-def _job(workspace: Workspace, name: str, asked: Mapping[str, Any], options: Sequence[str]) -> tuple[Job, str]:
-    """A recipe's measurement, and what tells it from another one; the recipe is found to be in order."""
+def _in_order(workspace: Workspace, name: str, variants: Sequence[str]) -> tuple[Spec, str]:
+    """A recipe that can be measured as it is, and the hash of its kit."""
     from recipegen.cli.kits import require_rendered
     from recipegen.cli.lint import warn_of_errors
-    from recipegen.fleet.journal import request_hash
-    from recipegen.fleet.plan import Job
 
     spec = workspace.runnable(name)
-    require_allowed(spec, [variant_of(spec, variant) for variant in asked["variants"]])
+    require_allowed(spec, [variant_of(spec, variant) for variant in variants])
     kit_sha256 = require_rendered(workspace, name)
     warn_of_errors(workspace, name)
-    root = f"--root={workspace.repository.root}"
-    job = Job(name, spec.hardware.nodes, asked["port"] or spec.run.port, (*options, root))
-    return job, request_hash(kit_sha256, options)
+    return spec, kit_sha256
 
 
-def _given_again(context: click.Context) -> tuple[str, ...]:
-    """The options of this call that every single measurement gets too."""
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """One call at a time for a repository: two would measure on the same machines.
+
+    Raises:
+        RecipegenError: another one is under way.
+    """
+    with file.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecipegenError(
+                "another `bench --hosts` of this repository is under way", hint="wait for it, or end it with Ctrl-C"
+            ) from None
+        yield
+
+
+def _given_again(context: click.Context, without: set[str]) -> tuple[str, ...]:
+    """The options of this call, as every single measurement gets them too."""
 
     def words() -> Iterator[str]:
         for option in context.command.params:
             name = option.name or ""
             given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-            if not isinstance(option, click.Option) or not given or name in _OWN | {"root"}:
+            if not isinstance(option, click.Option) or not given or name in without:
                 continue
             value = context.params[name]
             if option.is_flag:
@@ -100,7 +126,7 @@ def _given_again(context: click.Context) -> tuple[str, ...]:
 def _whole(journal: Journal, requests: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Recipes that are measured already, and on which machines."""
     entries = {name: journal.entry(name, request) for name, request in requests.items()}
-    return {name: entry.machines for name, entry in entries.items() if entry is not None and entry.status == "whole"}
+    return {name: entry.machines for name, entry in entries.items() if entry is not None and entry.whole}
 
 
 def _bound(journal: Journal, requests: Mapping[str, str], groups: Sequence[Group]) -> dict[str, int]:
@@ -139,9 +165,13 @@ class _Told:
             self._say(name, machines, what, _words(what))
         else:
             self._ended[name] = group, what
-            self._journal.note(name, self._requests[name], group, "whole" if what.whole else "failed")
+            if what.whole or what.begun:
+                status: Status = "whole" if what.whole else "failed"
+                self._journal.note(name, self._requests[name], group, status, [run["folder"] for run in what.runs])
+            else:
+                self._journal.forget(name)
             data = {key: value for key, value in asdict(what).items() if key in ("code", "runs", "gone")}
-            again = ": another group gets it" if what.again else ""
+            again = "; it is tried once more where a group is free" if what.again else ""
             count = f"{len(what.runs)} run{'s' * (len(what.runs) != 1)}"
             words = f"done, {count}" if what.whole else f"FAILED, {what.why}{again}"
             why = None if what.whole else what.why

@@ -89,6 +89,8 @@ def up_command(
         if runner != "docker":
             raise click.UsageError("machines of a cluster file serve from containers: no --runner local")
         _up_on_nodes(workspace, spec, chosen, nodes, options, image_file)
+        there = f" --cluster {cluster_file}" if cluster_file is not None else ""
+        click.echo(f"recipegen logs {name}{there} shows its log, recipegen down {name}{there} takes it down")
         return
     require_models(spec, chosen, options)
     plan = plan_server(spec, chosen, options)
@@ -158,7 +160,6 @@ def _up_on_nodes(
     head, port = nodes[0], plans[0].server.port
     if plans[0].server.base_url.startswith("http://127.0.0.1:") and head.ssh is not None:
         click.echo(f"the head listens on its own loopback: ssh -N -L {port}:127.0.0.1:{port} {head.ssh}, or --host")
-    click.echo(f"recipegen logs {spec.name} shows its logs, recipegen down {spec.name} takes it down")
 
 
 def _wait_for_end(server: Any) -> None:

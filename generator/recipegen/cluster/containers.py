@@ -3,6 +3,7 @@ be reached."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,18 +31,35 @@ def on_containers(
     Returns:
         What came of it, by node, and what is wrong with nodes that could not be reached.
     """
-    answers = on_all(nodes, partial(attempt, lambda node: (node, _on_node(node, recipe, variant, work))))
+    taken = _Taken()
+    answers = on_all(nodes, partial(attempt, lambda node: (node, _on_node(node, recipe, variant, work, taken))))
     done = [(node, one) for found, _ in answers if found is not None for node, ones in [found] for one in ones]
     return done, [fault for _, faults in answers for fault in faults]
 
 
-def _on_node(node: Node, recipe: str | None, variant: str | None, work: Callable[[Container], _T]) -> list[_T]:
+class _Taken:
+    """Containers that one of the nodes has: two may share a daemon, as containers that stand for machines do."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._lock = threading.Lock()
+
+    def first(self, container: Container) -> bool:
+        """Whether nobody has taken it yet."""
+        with self._lock:
+            new = container.id not in self._ids
+            self._ids.add(str(container.id))
+            return new
+
+
+def _on_node(
+    node: Node, recipe: str | None, variant: str | None, work: Callable[[Container], _T], taken: _Taken
+) -> list[_T]:
     address = node.docker_host or (run_script(node, _ADDRESS, timeout_s=30).strip() if node.docker_ssh else "")
     with Tunnel(node, address) as tunnel:
         found = docker.find(tunnel.client(), recipe, variant)
-        # Two nodes may share a daemon, as containers that stand for machines do.
-        mine = [one for one in found if one.labels.get(docker.LABEL_RANK, str(node.rank)) == str(node.rank)]
-        return [work(one) for one in mine]
+        # Whatever rank it has: a group of machines counts its own ranks (`bench --hosts`).
+        return [work(one) for one in found if taken.first(one)]
 
 
 def row(container: Container) -> dict[str, Any]:

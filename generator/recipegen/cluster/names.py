@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from recipegen.cluster.nodes import Node
 if TYPE_CHECKING:
     from recipegen.cluster.probe import NodeFacts
 
+_ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:])")
 _LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104
 
 
@@ -38,10 +40,24 @@ def words_of(nodes: Sequence[Node], facts: Sequence[NodeFacts] = ()) -> dict[str
 
 def _names(node: Node) -> Iterator[str]:
     target = node.ssh or ""
+    daemon = urlsplit(node.docker or "").hostname or ""
     host = urlsplit(target).hostname or "" if target.startswith("ssh://") else target.rpartition("@")[2]
-    for word in (target, host, node.name, node.address):
+    for word in (target, host, node.name, node.address, daemon):
         if word and word not in _LOCAL:
             yield word
+
+
+def without_addresses(text: str) -> str:
+    """The text with every IP address of another machine as `…`: ssh and Docker name ones that no cluster file has."""
+
+    def instead(found: re.Match[str]) -> str:
+        try:
+            address = ip_address(found[0])
+        except ValueError:
+            return found[0]
+        return found[0] if address.is_loopback or address.is_unspecified else "…"
+
+    return _ADDRESS.sub(instead, text)
 
 
 def anonymous(nodes: Sequence[Node], facts: Sequence[NodeFacts], text: str) -> str:

@@ -51,6 +51,12 @@ class Cluster:
 
         return anonymous(self.nodes, self.facts, text)
 
+    def anonymous_error(self, text: str) -> str:
+        """Likewise, for what a program on the way said, which may name addresses that the nodes' own are not."""
+        from recipegen.cluster.names import without_addresses
+
+        return without_addresses(self.anonymous(text))
+
 
 def look(spec: Spec, variants: Sequence[str], nodes: Sequence[Node], options: HostOptions, *, image: bool) -> Preflight:
     """Preflight of all nodes for several variants of a recipe.

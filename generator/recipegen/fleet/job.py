@@ -15,16 +15,18 @@ from typing import Any
 
 from recipegen.cluster.access import attempt, on_all, run_script
 from recipegen.cluster.nodes import nodes_of
-from recipegen.errors import EXIT_DONE
+from recipegen.errors import EXIT_DONE, EXIT_ENVIRONMENT
 from recipegen.fleet.plan import Group, Job, command_of, environment
 from recipegen.proc import Process, describe_code
 
 LOOK_S = 0.5
 """Between two looks at what a measurement has said."""
-STOP_S = 60.0
-"""What a measurement that is interrupted gets to take its server down and to write its record."""
+STOP_S = 300.0
+"""What a measurement that is interrupted gets to take its server down, to copy its log and to write its record."""
 _LAST_LINES = 20
 _ERROR = "error: "
+_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
+"""When the task dies that would end it, a measurement takes its server down (setpriv(1) of util-linux)."""
 
 Tell = Callable[[dict[str, Any]], None]
 """Gets each event of a measurement: those of `recipegen bench --json`, and `said` for a line of plain text."""
@@ -39,6 +41,7 @@ class Ended:
         runs: what it said of each run.
         said: the last lines of text, the error among them.
         gone: what is wrong with machines that cannot be reached any more, by name.
+        begun: whether any cell was begun.
     """
 
     job: Job
@@ -46,6 +49,7 @@ class Ended:
     runs: tuple[dict[str, Any], ...] = ()
     said: tuple[str, ...] = ()
     gone: dict[str, str] = field(default_factory=dict)
+    begun: bool = False
 
     @property
     def whole(self) -> bool:
@@ -54,18 +58,23 @@ class Ended:
 
     @property
     def again(self) -> bool:
-        """Whether another group gets the recipe, because this one was lost under it; once."""
-        return bool(self.gone) and not self.job.again
+        """Whether the recipe is to be tried once more, because it may have been the group's fault."""
+        return (bool(self.gone) or self.lacks) and not self.job.again
+
+    @property
+    def lacks(self) -> bool:
+        """Whether something was lacking before anything was measured: an image, a model, space, a port."""
+        return self.code == EXIT_ENVIRONMENT and not self.begun
 
     @property
     def why(self) -> str:
         """Why it is not whole, in a line: its error and the remedy, as `recipegen bench` said them last."""
         if self.gone:
             return "; ".join(f"{name}: {cause}" for name, cause in self.gone.items())
-        errors = [at for at, line in enumerate(self.said) if line.startswith(_ERROR)]
+        errors = [at for at, line in enumerate(self.said) if line.lower().startswith(_ERROR)]
         if not errors:
             return describe_code(self.code)
-        return " ".join(" ".join(self.said[errors[-1] :]).removeprefix(_ERROR).split())
+        return " ".join(" ".join(self.said[errors[-1] :])[len(_ERROR) :].split())
 
 
 def measure(job: Job, group: Group, log: Path, tell: Tell, *, threads: str | None = None) -> Ended:
@@ -76,22 +85,25 @@ def measure(job: Job, group: Group, log: Path, tell: Tell, *, threads: str | Non
         threads: see `fleet.plan.environment`.
     """
     runs: list[dict[str, Any]] = []
+    heard: set[str] = set()
     said: deque[str] = deque(maxlen=_LAST_LINES)
 
     def hear(lines: Iterator[str]) -> None:
         for line in lines:
-            event = _event(line)
-            if event is None:
+            event = _event(line) or {"event": "said", "text": line}
+            heard.add(event["event"])
+            if event["event"] == "said":
                 said.append(line)
             elif event["event"] == "run":
                 runs.append(event)
-            tell(event or {"event": "said", "text": line})
+            tell(event)
 
     log.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="recipegen-") as folder:
         file = Path(folder, "cluster.yaml")
         group.write(file)
-        child = Process(command_of(job, group, file, sys.executable), log=log, env=environment(threads=threads))
+        argv = [*_WITH_US, *command_of(job, group, file, sys.executable)]
+        child = Process(argv, log=log, env=environment(threads=threads))
         try:
             with log.open("rb") as stream:
                 lines = _Lines(stream.read)
@@ -100,7 +112,8 @@ def measure(job: Job, group: Group, log: Path, tell: Tell, *, threads: str | Non
                 hear(lines.new())
         finally:
             code = child.terminate(STOP_S)
-    return Ended(job, code, tuple(runs), tuple(said), {} if code == EXIT_DONE else unreachable(group))
+    gone = {} if code == EXIT_DONE else unreachable(group)
+    return Ended(job, code, tuple(runs), tuple(said), gone, "cell_started" in heard)
 
 
 def unreachable(group: Group) -> dict[str, str]:

@@ -27,11 +27,18 @@ class Entry:
     Attributes:
         request: see `request_hash`.
         machines: names of the group's machines.
+        runs: folders of the runs that it came to.
     """
 
     request: str
     machines: tuple[str, ...]
     status: Status
+    runs: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was measured, and is still there."""
+        return self.status == "whole" and bool(self.runs) and all(Path(run).is_dir() for run in self.runs)
 
 
 class Journal:
@@ -47,7 +54,8 @@ class Journal:
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
             for recipe, entry in data["recipes"].items():
-                self._entries[recipe] = Entry(entry["request"], tuple(entry["machines"]), entry["status"])
+                found = tuple(entry["machines"]), entry["status"], tuple(entry["runs"])
+                self._entries[recipe] = Entry(entry["request"], *found)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self._entries = {}
 
@@ -56,8 +64,17 @@ class Journal:
         found = self._entries.get(recipe)
         return found if found is not None and found.request == request else None
 
-    def note(self, recipe: str, request: str, group: Group, status: Status) -> None:
+    def note(self, recipe: str, request: str, group: Group, status: Status, runs: Sequence[str] = ()) -> None:
         """Keeps what has come of a recipe."""
-        self._entries[recipe] = Entry(request, tuple(node.name for node in group.nodes), status)
+        self._entries[recipe] = Entry(request, tuple(node.name for node in group.nodes), status, tuple(runs))
+        self._write()
+
+    def forget(self, *recipes: str) -> None:
+        """Recipes of which nothing is to be gone on with."""
+        for recipe in recipes:
+            self._entries.pop(recipe, None)
+        self._write()
+
+    def _write(self) -> None:
         data = {"recipes": {name: asdict(entry) for name, entry in sorted(self._entries.items())}}
         write_atomic(self._file, json.dumps(data, indent=1) + "\n", mode=0o600)

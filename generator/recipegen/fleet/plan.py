@@ -43,8 +43,8 @@ class Job:
 
     Attributes:
         machines: how many it needs.
-        port: of its server on a group with the number 0; each group has its own, because all of them are carried to
-            this machine at the same time.
+        port: of its server on the group with the number 0, the same for all recipes. Each group has its own, because
+            all of them are carried to this machine at the same time.
         options: for `recipegen bench`, besides what the group says.
         resume: whether to go on with what a group has measured of it.
         again: whether a group was lost under it before.

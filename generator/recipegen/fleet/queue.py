@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recipegen.errors import EnvironmentLacks
+from recipegen.errors import EXIT_MEASUREMENT, EnvironmentLacks, RecipegenError
 from recipegen.fleet.job import Ended, measure
 from recipegen.fleet.plan import Group, Job, Lane
 
@@ -24,8 +24,13 @@ _SETTINGS = {
     # Ray would end its tasks when 95 % of the memory is in use, which is what a model on this machine leaves.
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Under `uv run`, Ray would run its tasks in a copy of this folder.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     # A measurement outlives its task where it must, to take its server down.
     "RAY_kill_child_processes_on_worker_exit": "0",
+    # What Ray starts would have less of the processor than others, and would be the first to go when memory is short.
+    "RAY_worker_niceness": "0",
+    "RAY_worker_oom_score_adjustment": "0",
 }
 
 Hear = Callable[[Group, Job, "dict[str, Any] | Ended | None"], None]
@@ -47,10 +52,11 @@ def run(lanes: Sequence[Lane], logs: Path, hear: Hear) -> list[Job]:
         EnvironmentLacks: Ray is not installed, or does not start.
         KeyboardInterrupt: after all that was started is down.
     """
-    ray = _ray()
-    folder = tempfile.mkdtemp(prefix="recipegen-ray-")
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ.update(_SETTINGS)
+    ray = _ray()
+    # Short, because Ray's sockets lie deep in it, and a socket's path has 107 characters at most (unix(7)).
+    folder = tempfile.mkdtemp(prefix="rg-", dir="/tmp")
     # Ray takes SIGTERM for itself, which here ends a command as Ctrl-C does.
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -112,6 +118,13 @@ class _Run:
                     groups, group = refs.pop(ref)
                     if not self._ray.get(ref):
                         groups.remove(group)
+        except self._ray.exceptions.RayError as error:
+            self._stop(list(refs))
+            raise RecipegenError(
+                f"a task of the queue ended: {getattr(error, 'cause', None) or error}",
+                hint="the same command with --resume goes on",
+                exit_code=EXIT_MEASUREMENT,
+            ) from error
         except BaseException:
             self._stop(list(refs))
             raise
@@ -134,12 +147,11 @@ class _Run:
             self._hear(group, job, what)
 
     def _stop(self, refs: Sequence[Any]) -> None:
-        """Interrupts what runs, and waits until it has taken its servers down."""
-        for _, waiting in self._lanes:
-            waiting.get_nowait_batch(waiting.qsize())
+        """Interrupts what runs, and waits until it has taken its servers down; what waits is left waiting."""
         for ref in refs:
             self._ray.cancel(ref)
-        self._ray.wait(list(refs), num_returns=len(refs))
+        if refs:
+            self._ray.wait(list(refs), num_returns=len(refs))
         self._told()
 
 
@@ -147,17 +159,19 @@ def work_off(group: Group, own: Sequence[Job], waiting: Any, reports: Any, logs:
     """What one group does: its own recipes, then those that wait, until there are none or its machines are gone.
 
     Returns:
-        Whether the group is still there.
+        Whether the group is still good: reached, and not lacking something for two recipes one after the other.
     """
-    rest = list(own)
+    rest, lacking = list(own), 0
     for job in _next(rest, waiting):
         _report(reports, group, job, None)
         tell = partial(_report, reports, group, job)
-        ended = measure(job, group, logs / f"{job.recipe}.log", tell, threads=threads)
+        ended = measure(job, group, logs / f"{job.recipe}@{group.name}.log", tell, threads=threads)
         tell(ended)
-        if ended.gone:
-            lost = [replace(job, again=True)] if ended.again else []
-            waiting.put_nowait_batch([replace(one, resume=False) for one in (*lost, *rest)])
+        lacking = lacking + 1 if ended.lacks else 0
+        if ended.again:
+            waiting.put_nowait(replace(job, again=True, resume=False))
+        if ended.gone or lacking > 1:
+            waiting.put_nowait_batch([replace(one, resume=False) for one in rest])
             return False
     return True
 
