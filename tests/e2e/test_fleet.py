@@ -166,6 +166,8 @@ def test_ctrl_c_takes_everything_down_and_resume_goes_on_where_it_was(
 ) -> None:
     child, seen = fleet.begin(12), list[dict[str, Any]]()
     try:
+        while len(events_of(seen, "cell_started")) < 2:  # both serve
+            next_event(child, seen, "cell_started")
         next_event(child, seen, "run_done")
         (measuring,) = [one for one in processes() if f"bench {seen[-1]['recipe']} " in " ".join(one.info["cmdline"])]
         # Ray's own tasks run with less, which would be measured.

@@ -62,7 +62,7 @@ def rank_plans(
     Raises:
         RecipegenError: a trial over Ray.
     """
-    executor = executor_of(spec, variant)
+    executor = _executor_of(spec, variant)
     if executor == "ray" and trial is not None and trial.name == variant:
         raise RecipegenError(
             "ranks over Ray are started by the image's own script, which does not know changed flags",
@@ -78,7 +78,7 @@ def rank_plans(
     )
 
 
-def executor_of(spec: Spec, variant: str) -> Executor | None:
+def _executor_of(spec: Spec, variant: str) -> Executor | None:
     """What joins the ranks of a variant; None on a machine alone."""
     return variant_ranks(spec, variant).executor if spec.cluster is not None else None
 
@@ -192,7 +192,7 @@ def needs_of(spec: Spec, variant: str, options: HostOptions, memory_bytes: int |
     cluster = spec.cluster
     ports = [options.port or spec.run.port]
     if cluster is not None:
-        ports.append(cluster.ray_port if executor_of(spec, variant) == "ray" else cluster.master_port)
+        ports.append(cluster.ray_port if _executor_of(spec, variant) == "ray" else cluster.master_port)
     return Needs(
         recipe=spec.name,
         image=container(spec).image,

@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -118,15 +119,16 @@ class _Run:
                     groups, group = refs.pop(ref)
                     if not self._ray.get(ref):
                         groups.remove(group)
-        except self._ray.exceptions.RayError as error:
-            self._stop(list(refs))
-            raise RecipegenError(
-                f"a task of the queue ended: {getattr(error, 'cause', None) or error}",
-                hint="the same command with --resume goes on",
-                exit_code=EXIT_MEASUREMENT,
-            ) from error
-        except BaseException:
-            self._stop(list(refs))
+        except BaseException as error:
+            of_ray = self._ray.exceptions.RayError
+            with suppress(of_ray):  # what ended it is told, not what came after
+                self._stop(list(refs))
+            if isinstance(error, of_ray):
+                raise RecipegenError(
+                    f"a task of the queue ended: {getattr(error, 'cause', None) or error}",
+                    hint="the same command with --resume goes on",
+                    exit_code=EXIT_MEASUREMENT,
+                ) from error
             raise
         self._told()
         return [job for _, waiting in self._lanes for job in waiting.get_nowait_batch(waiting.qsize())]
